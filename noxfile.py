@@ -1,0 +1,62 @@
+"""The one door for people: `nox` runs every gate, `nox -s NAME` one of them."""
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests", "docs", "wheels"]
+nox.options.reuse_venv = "yes"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+DISTRIBUTIONS = ["packages/durabletask-core"]
+
+
+def install(session: nox.Session, group: str, *, distributions: bool = True) -> None:
+    """Install a dependency group of the workspace and, as a rule, our distributions editable."""
+    session.install(*nox.project.dependency_groups(PROJECT, group))
+    if distributions:
+        session.install(*(arg for path in DISTRIBUTIONS for arg in ("--editable", path)))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style: the linter and the formatter."""
+    install(session, "lint", distributions=False)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types: mypy strict on every source, pyright as a second reader."""
+    install(session, "types")
+    session.run("mypy")
+    session.run("basedpyright", "--warnings")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test that needs no session of its own, against the sources."""
+    install(session, "tests")
+    session.run("pytest", "--ignore=tests/docs", *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """The same tests, with the lines and branches they leave out."""
+    install(session, "coverage")
+    session.run("coverage", "run", "-m", "pytest", "--ignore=tests/docs", *session.posargs)
+    session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, warnings as errors, and every code block in it."""
+    install(session, "docs")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """The wheels, built and tested by tox on every Python that is installed."""
+    install(session, "wheels", distributions=False)
+    session.run("tox", "run", *session.posargs)

@@ -1,0 +1,242 @@
+"""The floors of the house: who may import whom.
+
+A component is what lies directly below the namespace: `durabletask.task` and everything in it is
+the component `task`. Components stand on floors and import downward only, or from a neighbour on
+their own floor as long as the neighbours form no circle. An import that only a type checker
+follows is an import all the same: who names a thing knows it.
+"""
+
+import ast
+import graphlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+FLOORS = (
+    {"errors", "serialization"},
+    {"actions", "entities", "history", "state", "task"},
+    {"backend", "engine"},
+    {"plugins", "store"},
+    {"client", "worker"},
+    {"stores", "testing"},
+)
+"""From the ground up."""
+
+DEPENDENCIES = {"msgspec", "pluggy"}
+"""What every module may import at its top, besides the standard library and ourselves."""
+
+DEFERRED = {
+    "serialization": {"attr", "attrs", "pydantic"},
+    "testing": {"hypothesis", "pytest", "pytest_asyncio"},
+}
+"""What a component may import inside a function, when somebody has it installed."""
+
+KITS = {"durabletask.testing.conformance": {"hypothesis", "pytest", "pytest_asyncio"}}
+"""Packages that nobody imports without their extra, so they may import it at the top."""
+
+PURE = {"actions", "engine", "entities", "errors", "history", "serialization", "state", "task"}
+"""Components without I/O, clock or scheduling of their own."""
+
+IMPURE_MODULES = {
+    "asyncio",
+    "concurrent",
+    "http",
+    "multiprocessing",
+    "selectors",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "time",
+}
+
+
+class Import(NamedTuple):
+    """One import statement, resolved to an absolute name."""
+
+    importer: str
+    imported: str
+    line: int
+    deferred: bool
+
+    def __str__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.imported}"
+
+
+def is_type_checking(node: ast.stmt) -> bool:
+    """Whether a statement is `if TYPE_CHECKING:`."""
+    match node:
+        case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
+            return True
+    return False
+
+
+def statements(body: list[ast.stmt], deferred: bool = False) -> Iterator[tuple[ast.stmt, bool]]:
+    """Every statement below `body`, and whether importing the module leaves it out."""
+    for node in body:
+        yield node, deferred
+        later = deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for block in ("body", "orelse", "finalbody"):
+            hidden = later or (block == "body" and is_type_checking(node))
+            yield from statements(getattr(node, block, []), hidden)
+        for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+            yield from statements(part.body, later)
+
+
+def targets(node: ast.stmt, package: list[str]) -> Iterator[str]:
+    """The absolute names of the modules that a statement in `package` imports."""
+    match node:
+        case ast.Import(names=names):
+            yield from (alias.name for alias in names)
+        case ast.ImportFrom(module=module, names=names, level=level):
+            base = package[: len(package) - level + 1] if level else []
+            origin = ".".join([*base, *([module] if module else [])])
+            # The bare namespace holds nothing but submodules, so the name is the module.
+            bare = origin == "durabletask"
+            yield from ([f"{origin}.{alias.name}" for alias in names] if bare else [origin])
+
+
+def component(module: str) -> str:
+    """`task` of `durabletask.task._context`."""
+    return module.split(".")[1]
+
+
+def is_ours(module: str) -> bool:
+    """Whether a module lies in the namespace."""
+    return module.startswith("durabletask.")
+
+
+def floor(name: str) -> int:
+    """The floor on which a component stands, counted from the ground."""
+    return next(level for level, names in enumerate(FLOORS) if name in names)
+
+
+def is_inside(module: str, package: str) -> bool:
+    """Whether a module is a package or lies in it."""
+    return module == package or module.startswith(f"{package}.")
+
+
+@pytest.fixture(scope="module")
+def imports(sources: dict[str, Path], trees: dict[str, ast.Module]) -> list[Import]:
+    """Every import of every module."""
+    found: list[Import] = []
+    for name, tree in trees.items():
+        parts = name.split(".")
+        package = parts if sources[name].name == "__init__.py" else parts[:-1]
+        for node, deferred in statements(tree.body):
+            found += [Import(name, goal, node.lineno, deferred) for goal in targets(node, package)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def foreign(imports: list[Import]) -> list[Import]:
+    """Imports of what is neither ours nor in the standard library."""
+    return [
+        item
+        for item in imports
+        if not is_ours(item.imported)
+        and item.imported.partition(".")[0] not in sys.stdlib_module_names
+    ]
+
+
+def test_every_component_has_a_floor(sources: dict[str, Path]) -> None:
+    """A new component is placed before it is used."""
+    assert {component(name) for name in sources} - set().union(*FLOORS) == set()
+
+
+def test_imports_point_downward(imports: list[Import]) -> None:
+    """Nobody knows what is built on top of him."""
+    assert [
+        str(item)
+        for item in imports
+        if is_ours(item.imported)
+        and floor(component(item.imported)) > floor(component(item.importer))
+    ] == []
+
+
+def test_components_form_no_circle(imports: list[Import]) -> None:
+    """Neighbours on one floor may use each other in one direction only."""
+    graph: dict[str, set[str]] = {}
+    for item in imports:
+        if is_ours(item.imported) and component(item.imported) != component(item.importer):
+            graph.setdefault(component(item.importer), set()).add(component(item.imported))
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"components import each other in a circle: {error.args[1]}")
+
+
+def test_nothing_imports_testing(imports: list[Import]) -> None:
+    """What is for tests stays out of production."""
+    assert [
+        str(item)
+        for item in imports
+        if is_inside(item.imported, "durabletask.testing") and component(item.importer) != "testing"
+    ] == []
+
+
+def test_modules_need_only_the_declared_dependencies(foreign: list[Import]) -> None:
+    """Importing any module but the kits needs pluggy and msgspec, nothing else."""
+    assert [
+        str(item)
+        for item in foreign
+        if not item.deferred
+        and item.imported.partition(".")[0]
+        not in DEPENDENCIES.union(
+            *(extra for kit, extra in KITS.items() if is_inside(item.importer, kit))
+        )
+    ] == []
+
+
+def test_deferred_imports_are_the_listed_ones(foreign: list[Import]) -> None:
+    """Optional libraries are known to the one component that deals with them."""
+    assert [
+        str(item)
+        for item in foreign
+        if item.deferred
+        and item.imported.partition(".")[0]
+        not in DEPENDENCIES | DEFERRED.get(component(item.importer), set())
+    ] == []
+
+
+def test_the_centre_is_pure(imports: list[Import]) -> None:
+    """The model and the engine have no way to do I/O, to wait or to read a clock."""
+    assert [
+        str(item)
+        for item in imports
+        if component(item.importer) in PURE and item.imported.partition(".")[0] in IMPURE_MODULES
+    ] == []
+
+
+def test_the_reader_of_imports_reads_them_all() -> None:
+    """The rules above see relative, nested, deferred and typing-only imports for what they are."""
+    tree = ast.parse(
+        "import a.b, c\n"
+        "from . import d\n"
+        "from ..store import e\n"
+        "from durabletask import task, worker as w\n"
+        "if TYPE_CHECKING:\n    import f\nelse:\n    import g\n"
+        "try:\n    import h\nexcept ImportError:\n    import i\n"
+        "class C:\n    import j\n    def m(self):\n        from k import l\n"
+    )
+    package = ["durabletask", "worker"]
+    found = {
+        goal: deferred
+        for node, deferred in statements(tree.body)
+        for goal in targets(node, package)
+    }
+    assert found == {
+        "a.b": False,
+        "c": False,
+        "durabletask.worker": False,
+        "durabletask.store": False,
+        "durabletask.task": False,
+        "f": True,
+        "g": False,
+        "h": False,
+        "i": False,
+        "j": False,
+        "k": True,
+    }

@@ -1,0 +1,84 @@
+"""`durabletask` is a PEP 420 namespace; what lies below it are ordinary, typed packages."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def packages(projects: dict[str, Path]) -> list[Path]:
+    """Every folder with Python modules below the namespace, in all distributions."""
+    return sorted(
+        {
+            path.parent
+            for folder in projects.values()
+            for path in (folder / "src/durabletask").rglob("*.py")
+            if path.parent != folder / "src/durabletask"
+        }
+    )
+
+
+def is_reexport(statement: ast.stmt) -> bool:
+    """Whether a statement may stand in an `__init__.py`: docstring, import or `__all__`."""
+    match statement:
+        case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant(value=str())):
+            return True
+        case ast.Assign(targets=[ast.Name(id="__all__")]):
+            return True
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return all(map(is_reexport, statement.body))
+        case ast.FunctionDef(name="__getattr__" | "__dir__"):
+            return True
+    return False
+
+
+def test_no_distribution_owns_the_namespace(projects: dict[str, Path]) -> None:
+    """One `durabletask/__init__.py` anywhere would hide every other distribution."""
+    stray = [folder / "src/durabletask/__init__.py" for folder in projects.values()]
+    assert [path for path in stray if path.exists()] == []
+
+
+def test_every_folder_is_a_package(packages: list[Path]) -> None:
+    """Below the namespace no folder relies on being one itself."""
+    assert [path for path in packages if not (path / "__init__.py").exists()] == []
+
+
+def test_core_marks_the_namespace_typed(projects: dict[str, Path]) -> None:
+    """Core alone carries the marker of the namespace, or two wheels would own one file."""
+    marked = [name for name in projects if (projects[name] / "src/durabletask/py.typed").exists()]
+    assert marked == ["durabletask-core"]
+
+
+def test_every_package_is_marked_typed(packages: list[Path]) -> None:
+    """Type checkers that read sources look for the marker in the package they import."""
+    assert [path for path in packages if not (path / "py.typed").exists()] == []
+
+
+def test_init_modules_only_reexport(sources: dict[str, Path], trees: dict[str, ast.Module]) -> None:
+    """An `__init__.py` holds names, never code."""
+    assert [
+        f"{name}:{statement.lineno}"
+        for name, tree in trees.items()
+        if sources[name].name == "__init__.py"
+        for statement in tree.body
+        if not is_reexport(statement)
+    ] == []
+
+
+def test_init_modules_say_what_they_export(
+    sources: dict[str, Path], trees: dict[str, ast.Module]
+) -> None:
+    """A package that imports names lists them in `__all__`, and every listed name exists."""
+    wrong: list[str] = []
+    for name, tree in trees.items():
+        if sources[name].name != "__init__.py":
+            continue
+        imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
+        module = importlib.import_module(name)
+        exported = getattr(module, "__all__", None)
+        if exported is None and imports:
+            wrong.append(f"{name} has no __all__")
+        wrong += [f"{name}.{item}" for item in exported or () if not hasattr(module, item)]
+    assert wrong == []

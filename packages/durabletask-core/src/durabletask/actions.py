@@ -1,0 +1,94 @@
+"""What an orchestrator asks for in a turn: plain frozen structs, one per kind.
+
+Actions are what a completed turn hands to a backend (seam 1). ``task_id`` is the number of the
+call, counted from 1 within an execution. Payloads are JSON text or None; instants are ``int``
+microseconds since the Unix epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from durabletask.history import EventRaised
+from durabletask.state import FailureDetails, OrchestrationStatus
+
+__all__ = [
+    "Action",
+    "CompleteOrchestration",
+    "ContinueAsNew",
+    "CreateSubOrchestration",
+    "CreateTimer",
+    "ScheduleTask",
+    "SendEvent",
+]
+
+
+class ScheduleTask(msgspec.Struct, frozen=True):
+    """Run an activity. A retry repeats the number of the first attempt."""
+
+    task_id: int
+    name: str
+    input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+
+
+class CreateTimer(msgspec.Struct, frozen=True, gc=False):
+    """Fire a durable timer at ``fire_at``, at once if that is past."""
+
+    task_id: int
+    fire_at: int
+
+
+class CreateSubOrchestration(msgspec.Struct, frozen=True):
+    """Start a child. ``retried`` lets it replace the finished child of an earlier attempt."""
+
+    task_id: int
+    name: str
+    instance_id: str
+    input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    retried: bool = False
+
+
+class SendEvent(msgspec.Struct, frozen=True, gc=False):
+    """Raise an external event on another instance; dropped if that does not exist."""
+
+    task_id: int
+    instance_id: str
+    name: str
+    input: str | None = None
+
+
+class CompleteOrchestration(msgspec.Struct, frozen=True, gc=False):
+    """End the instance as COMPLETED, FAILED or TERMINATED."""
+
+    status: OrchestrationStatus
+    result: str | None = None
+    failure: FailureDetails | None = None
+    recurse: bool = False
+    """TERMINATED only: children that have not finished are to be terminated too."""
+
+
+class ContinueAsNew(msgspec.Struct, frozen=True):
+    """End this execution and go on as a new one with fresh history.
+
+    ``carryover`` are the unconsumed external events, in arrival order; they come before any
+    event that arrives later. ``version`` None keeps the version.
+    """
+
+    input: str | None = None
+    carryover: tuple[EventRaised, ...] = ()
+    version: str | None = None
+
+
+Action = (
+    ScheduleTask
+    | CreateTimer
+    | CreateSubOrchestration
+    | SendEvent
+    | CompleteOrchestration
+    | ContinueAsNew
+)
+"""Any action. Entity calls, signals and locks will join this union."""

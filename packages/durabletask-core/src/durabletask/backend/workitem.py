@@ -1,0 +1,102 @@
+"""The units of work a backend hands to a worker, and what the worker hands back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from durabletask.actions import Action
+from durabletask.history import HistoryEvent
+from durabletask.state import FailureDetails
+
+__all__ = [
+    "ActivityResult",
+    "ActivityWorkItem",
+    "OrchestrationResult",
+    "OrchestrationWorkItem",
+    "WorkItem",
+    "WorkerProfile",
+]
+
+
+class OrchestrationWorkItem(msgspec.Struct, frozen=True, eq=False):
+    """One turn to run.
+
+    Attributes:
+        events: what is new, in order; the first is always ``OrchestratorStarted``, whose
+            timestamp is the clock of this turn. The first turn of an execution has
+            ``ExecutionStarted`` second.
+        sequence: turns of this execution committed before this one. A worker that still holds
+            the session of ``execution_id`` at this very ``sequence`` continues it without replay;
+            any other needs ``WorkItemSource.load_history``, unless ``sequence`` is 0.
+        token: the backend's own; the worker does not look at it.
+    """
+
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str | None
+    sequence: int
+    events: list[HistoryEvent]
+    token: Any
+
+
+class ActivityWorkItem(msgspec.Struct, frozen=True, eq=False):
+    """One activity to run. Delivered at least once; only one result counts.
+
+    ``(execution_id, task_id)`` is the same for every delivery and every retry attempt.
+    """
+
+    instance_id: str
+    execution_id: str
+    task_id: int
+    name: str
+    input: str | None
+    version: str | None
+    tags: dict[str, str] | None
+    token: Any
+
+
+WorkItem = OrchestrationWorkItem | ActivityWorkItem
+"""Any work item. Entity work items will join this union."""
+
+
+class OrchestrationResult(msgspec.Struct, frozen=True):
+    """The outcome of one turn.
+
+    Attributes:
+        actions: what the orchestrator asked for, in order. ``CompleteOrchestration`` or
+            ``ContinueAsNew`` comes last if the execution ended.
+        custom_status: JSON text, None to clear it, UNSET to leave it as it is.
+    """
+
+    actions: list[Action]
+    custom_status: str | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class ActivityResult(msgspec.Struct, frozen=True):
+    """The outcome of one activity run: a result, or a failure."""
+
+    result: str | None = None
+    failure: FailureDetails | None = None
+
+
+class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker can run and how much at a time. A backend sends it nothing else.
+
+    Attributes:
+        orchestrations: registered name to a fingerprint of its code; a parked instance is tried
+            again when a worker with another fingerprint comes.
+        activities: registered activity names.
+        max_orchestrations, max_activities: work items handed out and not yet handed back.
+        unregistered_grace: seconds after which work whose name no worker knows fails.
+        name: how the worker calls itself in the store and in logs.
+    """
+
+    orchestrations: dict[str, str]
+    activities: frozenset[str]
+    max_orchestrations: int
+    max_activities: int
+    unregistered_grace: float = 60.0
+    name: str = ""

@@ -1,0 +1,194 @@
+"""History events: plain frozen structs, one per kind, in the terms of the Durable Task protocol.
+
+A history is the concatenation of the turns of one execution. A turn is recorded as
+``OrchestratorStarted``, then the events it received, then the events of what it asked for, then
+perhaps ``ExecutionCompleted``. ``task_id`` is the number of the scheduling call, counted from 1
+within an execution.
+
+Instants are ``int`` microseconds since the Unix epoch, UTC. Payloads are JSON text, or None when
+absent. The ``tag`` of a class is its code in storage: never reuse or change one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from durabletask.state import FailureDetails, ParentInstance
+
+__all__ = [
+    "ContinuedAsNew",
+    "EventRaised",
+    "EventSent",
+    "ExecutionCompleted",
+    "ExecutionResumed",
+    "ExecutionStarted",
+    "ExecutionSuspended",
+    "ExecutionTerminated",
+    "HistoryEvent",
+    "OrchestratorStarted",
+    "SubOrchestrationInstanceCompleted",
+    "SubOrchestrationInstanceCreated",
+    "SubOrchestrationInstanceFailed",
+    "TaskCompleted",
+    "TaskFailed",
+    "TaskScheduled",
+    "TimerCreated",
+    "TimerFired",
+]
+
+
+class _Event(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults=True):
+    """Base of all events. ``gc=False``: events hold only scalars and other events, no cycles."""
+
+
+class OrchestratorStarted(_Event, tag=1):
+    """A turn began at ``timestamp``, which is the orchestrator's clock for the whole turn."""
+
+    timestamp: int
+
+
+class ExecutionStarted(_Event, tag=2, gc=True):
+    """The first event of every execution."""
+
+    name: str
+    instance_id: str
+    execution_id: str
+    input: str | None = None
+    version: str | None = None
+    parent: ParentInstance | None = None
+    tags: dict[str, str] | None = None
+    scheduled_start_at: int | None = None
+
+
+class TaskScheduled(_Event, tag=3, gc=True):
+    """An activity was scheduled. A retry repeats the number of the first attempt."""
+
+    task_id: int
+    name: str
+    input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+
+
+class TaskCompleted(_Event, tag=4):
+    """The activity ``task_id`` returned ``result``."""
+
+    task_id: int
+    result: str | None = None
+
+
+class TaskFailed(_Event, tag=5):
+    """The activity ``task_id`` failed."""
+
+    task_id: int
+    failure: FailureDetails
+
+
+class TimerCreated(_Event, tag=6):
+    """A durable timer was created; ``fire_at`` is as asked, even if in the past."""
+
+    task_id: int
+    fire_at: int
+
+
+class TimerFired(_Event, tag=7):
+    """The timer ``task_id`` is due by the store's clock."""
+
+    task_id: int
+    fire_at: int
+
+
+class SubOrchestrationInstanceCreated(_Event, tag=8, gc=True):
+    """A child was started. A retry repeats the number and the id of the first attempt."""
+
+    task_id: int
+    name: str
+    instance_id: str
+    input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+
+
+class SubOrchestrationInstanceCompleted(_Event, tag=9):
+    """The child of call ``task_id`` completed."""
+
+    task_id: int
+    result: str | None = None
+
+
+class SubOrchestrationInstanceFailed(_Event, tag=10):
+    """The child of call ``task_id`` failed, was terminated, or could not be created."""
+
+    task_id: int
+    failure: FailureDetails
+
+
+class EventSent(_Event, tag=11):
+    """An external event was sent to another instance."""
+
+    task_id: int
+    instance_id: str
+    name: str
+    input: str | None = None
+
+
+class EventRaised(_Event, tag=12):
+    """An external event arrived. ``name`` is kept as sent; matching ignores case."""
+
+    name: str
+    input: str | None = None
+
+
+class ExecutionSuspended(_Event, tag=13):
+    """The instance was suspended by an operator."""
+
+    reason: str | None = None
+
+
+class ExecutionResumed(_Event, tag=14):
+    """The instance was resumed by an operator."""
+
+    reason: str | None = None
+
+
+class ExecutionTerminated(_Event, tag=15):
+    """The instance was terminated. ``output`` is JSON text, stored verbatim as its output."""
+
+    output: str | None = None
+    recurse: bool = True
+
+
+class ExecutionCompleted(_Event, tag=16):
+    """The last event of a finished execution. ``status`` is the final status's name."""
+
+    status: str
+    result: str | None = None
+    failure: FailureDetails | None = None
+
+
+class ContinuedAsNew(_Event, tag=17):
+    """The last event of an execution that went on as a new one."""
+
+    input: str | None = None
+
+
+HistoryEvent = (
+    OrchestratorStarted
+    | ExecutionStarted
+    | TaskScheduled
+    | TaskCompleted
+    | TaskFailed
+    | TimerCreated
+    | TimerFired
+    | SubOrchestrationInstanceCreated
+    | SubOrchestrationInstanceCompleted
+    | SubOrchestrationInstanceFailed
+    | EventSent
+    | EventRaised
+    | ExecutionSuspended
+    | ExecutionResumed
+    | ExecutionTerminated
+    | ExecutionCompleted
+    | ContinuedAsNew
+)
+"""Any history event. Entity events will take the tags from 32 on."""

@@ -1,0 +1,53 @@
+"""Seam 2: storage backends, and the machinery they all share."""
+
+from durabletask.store.api import Store
+from durabletask.store.batch import (
+    FINISHED_STATUSES,
+    ActivityRow,
+    Batch,
+    CommitResult,
+    FinishedActivity,
+    InstanceUpdate,
+    LaneKey,
+    Message,
+    NewInstance,
+    NextExecution,
+    Park,
+    Turn,
+)
+from durabletask.store.record import (
+    ClaimedActivity,
+    ClaimedInstance,
+    InboxMessage,
+    InstanceRecord,
+    Interest,
+    LaneOptions,
+    LaneStanding,
+    Unclaimed,
+    Work,
+)
+
+__all__ = [
+    "FINISHED_STATUSES",
+    "ActivityRow",
+    "Batch",
+    "ClaimedActivity",
+    "ClaimedInstance",
+    "CommitResult",
+    "FinishedActivity",
+    "InboxMessage",
+    "InstanceRecord",
+    "InstanceUpdate",
+    "Interest",
+    "LaneKey",
+    "LaneOptions",
+    "LaneStanding",
+    "Message",
+    "NewInstance",
+    "NextExecution",
+    "Park",
+    "Store",
+    "Turn",
+    "Unclaimed",
+    "Work",
+]

@@ -1,0 +1,173 @@
+"""Seam 2: what a storage author writes.
+
+A store keeps instances, their history, inboxes, a shared activity queue and lanes. It knows no
+orchestrations: it writes batches that core has worked out, and finds what is due. Its promises:
+
+*Atomic, fenced commits.* A batch is applied whole or not at all, and only under a valid lane
+epoch. A lane sends one batch at a time.
+
+*Ownership per instance.* An instance is owned by one lane or none. It changes hands only by
+``poll`` (from none), by a batch of its owner, or when its lane is closed or taken over, which
+raises the epoch first. So checking the lane is enough to fence every instance in a batch.
+
+*One clock.* Leases, timers and delayed starts are judged by the store's clock.
+
+*Order.* Messages to one instance are totally ordered; those of one batch keep their order.
+
+The conformance suites in :mod:`durabletask.testing.conformance` test exactly this.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from durabletask.backend.capabilities import Capabilities
+    from durabletask.state import OrchestrationQuery
+    from durabletask.store.batch import Batch, CommitResult, LaneKey
+    from durabletask.store.record import (
+        InstanceRecord,
+        Interest,
+        LaneOptions,
+        LaneStanding,
+        Unclaimed,
+        Work,
+    )
+
+__all__ = ["Store"]
+
+
+class Store(ABC):
+    """Storage of one task hub. All methods are called on one event loop.
+
+    A call that fails with BackendUnavailableError has written nothing and may be repeated as it
+    is. ``commit`` alone may raise UnknownCommitError.
+    """
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this store can do. Known before ``open``."""
+
+    # --- life ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and check or create the schema.
+
+        Raises:
+            BackendUnavailableError, SchemaVersionError: with the remedy; nothing was written.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Release everything. Idempotent. Lanes still open are left to expire."""
+
+    @abstractmethod
+    def subscribe(self, wake: Callable[[], None]) -> None:
+        """Call ``wake()`` on the event loop when another process may have written something.
+
+        A hint: it may come late, too often, or be lost. What this very store object wrote needs
+        no hint. Called once, after ``open``.
+        """
+
+    # --- lanes ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def open_lane(self, options: LaneOptions) -> tuple[LaneKey, LaneStanding]:
+        """Register a lane under a new id; a lane id is never used twice."""
+
+    @abstractmethod
+    async def renew_lane(self, lane: LaneKey) -> LaneStanding:
+        """Extend the lease, and those of the activities this lane has claimed.
+
+        Raises:
+            LaneFencedError: the lane was taken over.
+        """
+
+    @abstractmethod
+    async def close_lane(self, lane: LaneKey) -> None:
+        """Give up the lane, all it owns and all it has claimed. A no-op if it is gone."""
+
+    @abstractmethod
+    async def take_over(self) -> int:
+        """End the lanes whose lease has expired or whose process is known to be dead.
+
+        Their epochs become invalid first; then their instances belong to nobody (busy ones are
+        due at once, with ``crashes`` raised by one: always below Interest.probation_after's
+        default of 2, above that only if the instance was handed out as a suspect), and their
+        claimed activities return to the queue. Returns how many lanes were ended.
+        """
+
+    # --- work ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def poll(self, lane: LaneKey, interest: Interest) -> Work:
+        """Read the inboxes of owned instances, and claim due instances and activities.
+
+        An instance is due if nobody owns it, it is not parked or finished, its name is in the
+        interest (or an urgent message waits), and it is busy, not yet started with ``start_at``
+        past, or has a visible message and ``start_at`` past. Oldest due first.
+
+        Raises:
+            LaneFencedError: the lane was taken over; nothing was claimed.
+        """
+
+    @abstractmethod
+    async def commit(self, batch: Batch) -> CommitResult:
+        """Apply a batch atomically; durable when this returns.
+
+        Raises:
+            LaneFencedError: the lane's epoch is no longer valid, a turn's sequence clashed, a
+                turn's instance is not owned by the lane under that execution, or a consumed
+                message was gone. Nothing was written.
+            UnknownCommitError: the outcome is unknown; call ``resolve``.
+        """
+
+    @abstractmethod
+    async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
+        """Settle an unknown commit: raise the lane's epoch, then look.
+
+        Returns the lane's new key, and the batch's result if it was applied, or None if it was
+        not and never will be; then it may be sent again under the new key.
+
+        Raises:
+            LaneFencedError: the lane was taken over meanwhile.
+        """
+
+    @abstractmethod
+    async def unclaimed(self, older_than: float) -> list[Unclaimed]:
+        """Names of due work that nobody has claimed for ``older_than`` seconds, with counts."""
+
+    # --- reading and upkeep --------------------------------------------------------------------
+
+    @abstractmethod
+    async def read_history(
+        self, executions: Sequence[tuple[str, str]]
+    ) -> list[list[bytes]]:
+        """The chunks of each ``(instance_id, execution_id)``, in sequence order."""
+
+    @abstractmethod
+    async def get_instances(
+        self, instance_ids: Sequence[str], *, payloads: bool
+    ) -> dict[str, InstanceRecord]:
+        """The rows of those that exist. ``payloads=False`` leaves input, output and custom
+        status None."""
+
+    @abstractmethod
+    async def query_instances(
+        self, query: OrchestrationQuery
+    ) -> tuple[list[InstanceRecord], str | None]:
+        """One page ordered by ``(created_at, instance_id)``, and the next page's token."""
+
+    @abstractmethod
+    async def purge_instances(
+        self, instance_ids: Sequence[str], *, recursive: bool
+    ) -> int:
+        """Delete those of the ids that are finished, with all that belongs to them.
+
+        ``recursive`` deletes their finished descendants too. Returns how many were deleted.
+        """

@@ -1,12 +1,14 @@
 """The one door for people: `nox` runs every gate, `nox -s NAME` one of them."""
 
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "types", "tests", "docs", "wheels"]
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-DISTRIBUTIONS = ["packages/durabletask-core"]
+DISTRIBUTIONS = sorted(str(path.parent) for path in Path("packages").glob("*/pyproject.toml"))
 
 
 def install(session: nox.Session, group: str, *, distributions: bool = True) -> None:

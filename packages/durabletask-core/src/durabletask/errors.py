@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActivityNotRegisteredError",
+    "ArgumentTypeError",
     "BackendClosedError",
     "BackendError",
     "BackendNotFoundError",
@@ -52,6 +53,10 @@ class DurableTaskError(Exception):
 
 class InvalidRequestError(DurableTaskError, ValueError):
     """An argument is unusable (too long, blank, malformed). Nothing was written."""
+
+
+class ArgumentTypeError(DurableTaskError, TypeError):
+    """An argument, or what an orchestrator yields, is of the wrong type. Nothing was written."""
 
 
 class PayloadTooLargeError(InvalidRequestError):

@@ -1,0 +1,130 @@
+"""The decorators that mark a function as an orchestrator or an activity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import msgspec
+
+from durabletask.errors import RegistrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Definition", "activity", "definition_of", "orchestration"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_ATTRIBUTE = "__durabletask_definition__"
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """What a decorator notes about a function.
+
+    Attributes:
+        kind: ``"orchestration"`` or ``"activity"``; empty for an undecorated function.
+        inline: an activity that is quick and never blocks, run without a thread of its own.
+    """
+
+    name: str
+    kind: str = ""
+    version: str | None = None
+    inline: bool = False
+
+
+@overload
+def orchestration(function: F, /) -> F: ...
+@overload
+def orchestration(*, name: str | None = None, version: str | None = None) -> Callable[[F], F]: ...
+def orchestration(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+) -> Any:
+    """Mark a function as an orchestrator; it stays the same, callable function.
+
+    Use it bare or with arguments. The function takes the context and, if it wants it, the input;
+    it is a generator, an ``async def``, or a plain function that only returns.
+
+    Args:
+        name: the name it is started by; the function's own by default.
+        version: the version that callers ask for when they name the function.
+
+    Raises:
+        RegistrationError: the name is blank, or this is no function.
+    """
+
+    def mark(function: F) -> F:
+        return _mark(function, "orchestration", name, version)
+
+    return mark if function is None else mark(function)
+
+
+@overload
+def activity(function: F, /) -> F: ...
+@overload
+def activity(
+    *, name: str | None = None, version: str | None = None, inline: bool = False
+) -> Callable[[F], F]: ...
+def activity(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    inline: bool = False,
+) -> Any:
+    """Mark a function as an activity; it stays the same, callable function.
+
+    Use it bare or with arguments. The function takes the context and, if it wants it, the input;
+    it is an ordinary function, run in a thread, or an ``async def``, run on the worker's loop.
+
+    Args:
+        name: the name it is called by; the function's own by default.
+        version: the version that calls carry when they name the function.
+        inline: run an ordinary function on the worker's loop, without a thread. Only for
+            functions that take microseconds and never block.
+
+    Raises:
+        RegistrationError: the name is blank, or this is no function.
+    """
+
+    def mark(function: F) -> F:
+        return _mark(function, "activity", name, version, inline)
+
+    return mark if function is None else mark(function)
+
+
+def definition_of(function: Callable[..., Any]) -> Definition:
+    """What a decorator noted about ``function``, or its bare name if it is undecorated.
+
+    Raises:
+        RegistrationError: it is undecorated and has no name.
+    """
+    noted = getattr(function, _ATTRIBUTE, None)
+    if isinstance(noted, Definition):
+        return noted
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise RegistrationError(
+            f"{function!r} has no name of its own: decorate a function with a name=, or call it "
+            "by the name it is registered under"
+        )
+    return Definition(name)
+
+
+def _mark(function: F, kind: str, name: Any, version: str | None, inline: bool = False) -> F:
+    if not callable(function):
+        raise RegistrationError(
+            f"@task.{kind} decorates a function, not {type(function).__name__}; its options are "
+            f"given by keyword: @task.{kind}(name=...)"
+        )
+    if name is None:
+        name = definition_of(function).name
+    elif not isinstance(name, str) or not name.strip():
+        raise RegistrationError(f"@task.{kind} needs a name= of visible text, not {name!r}")
+    # One attribute on the function itself: a wrapper would hide its signature and its type.
+    setattr(function, _ATTRIBUTE, Definition(name, kind, version, inline))
+    return function

@@ -1,0 +1,182 @@
+"""The store behind ``memory://``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from durabletask.backend.capabilities import Capabilities
+from durabletask.errors import BackendClosedError
+from durabletask.store import Store
+from durabletask.stores.memory import lanes
+from durabletask.stores.memory.commit import commit
+from durabletask.stores.memory.hub import Hub, hub_named
+from durabletask.stores.memory.poll import poll, unclaimed
+from durabletask.stores.memory.query import find, purge, record
+from durabletask.stores.memory.wake import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from durabletask.state import OrchestrationQuery
+    from durabletask.store import (
+        Batch,
+        CommitResult,
+        InstanceRecord,
+        Interest,
+        LaneKey,
+        LaneOptions,
+        LaneStanding,
+        Unclaimed,
+        Work,
+    )
+
+__all__ = ["MemoryStore"]
+
+_CAPABILITIES = Capabilities(name="memory", durable=False, shared=False)
+
+
+class MemoryStore(Store):
+    """A hub in the memory of this process: fast, exact, and gone with the process.
+
+    All stores of one name in a process open the same hub, whatever their event loops and
+    threads: they see each other's writes and wake each other. The hub lives as long as a store
+    of its name does, open or not; the next store of that name begins with an empty one.
+
+    Nothing here waits, and payloads are kept as they came, never copied.
+
+    Parameters:
+        name: of the hub.
+        clock: microseconds since the Unix epoch, never backwards; None is the machine's. All
+            stores of a hub run by one clock.
+
+    Raises:
+        ConfigurationError: the hub exists and runs by another clock.
+    """
+
+    def __init__(self, name: str = "default", *, clock: Callable[[], int] | None = None) -> None:
+        self._hub = hub_named(name, clock)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listener: Listener | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    async def close(self) -> None:
+        self._loop = None
+        if self._listener is not None:
+            with self._hub.lock:
+                self._hub.listeners.remove(self._listener)
+            self._listener = None
+
+    def subscribe(self, wake: Callable[[], None]) -> None:
+        hub = self._opened()
+        if self._loop is not None:
+            self._listener = Listener(self._loop, wake)
+            with hub.lock:
+                hub.listeners.append(self._listener)
+
+    def _opened(self) -> Hub:
+        if self._loop is None:
+            raise BackendClosedError(
+                f"the memory store of hub {self._hub.name!r} is not open: open it first, or do "
+                "not use it after closing it"
+            )
+        return self._hub
+
+    def _hint(self, hub: Hub) -> None:
+        """Wake the other stores of the hub. The caller holds the hub's lock."""
+        for listener in hub.listeners:
+            if listener is not self._listener and self._loop is not None:
+                listener.hint(self._loop)
+
+    # --- lanes ---------------------------------------------------------------------------------
+
+    async def open_lane(self, options: LaneOptions) -> tuple[LaneKey, LaneStanding]:
+        hub = self._opened()
+        with hub.lock:
+            opened = lanes.open_lane(hub, options)
+            self._hint(hub)
+        return opened
+
+    async def renew_lane(self, lane: LaneKey) -> LaneStanding:
+        hub = self._opened()
+        with hub.lock:
+            return lanes.renew_lane(hub, lane)
+
+    async def close_lane(self, lane: LaneKey) -> None:
+        hub = self._opened()
+        with hub.lock:
+            lanes.close_lane(hub, lane)
+            self._hint(hub)
+
+    async def take_over(self) -> int:
+        hub = self._opened()
+        with hub.lock:
+            ended = lanes.take_over(hub)
+            if ended:
+                self._hint(hub)
+        return ended
+
+    # --- work ----------------------------------------------------------------------------------
+
+    async def poll(self, lane: LaneKey, interest: Interest) -> Work:
+        hub = self._opened()
+        with hub.lock:
+            return poll(hub, hub.lane(lane), interest)
+
+    async def commit(self, batch: Batch) -> CommitResult:
+        hub = self._opened()
+        with hub.lock:
+            result = commit(hub, batch)
+            self._hint(hub)
+        return result
+
+    async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
+        hub = self._opened()
+        with hub.lock:
+            return lanes.resolve(hub, batch)
+
+    async def unclaimed(self, older_than: float) -> list[Unclaimed]:
+        hub = self._opened()
+        with hub.lock:
+            return unclaimed(hub, older_than)
+
+    # --- reading and upkeep --------------------------------------------------------------------
+
+    async def read_history(self, executions: Sequence[tuple[str, str]]) -> list[list[bytes]]:
+        hub = self._opened()
+        with hub.lock:
+            return [hub.history(*execution) for execution in executions]
+
+    async def get_instances(
+        self, instance_ids: Sequence[str], *, payloads: bool
+    ) -> dict[str, InstanceRecord]:
+        hub = self._opened()
+        with hub.lock:
+            return {
+                instance_id: record(row, payloads=payloads)
+                for instance_id in instance_ids
+                if (row := hub.instances.get(instance_id)) is not None
+            }
+
+    async def query_instances(
+        self, query: OrchestrationQuery
+    ) -> tuple[list[InstanceRecord], str | None]:
+        hub = self._opened()
+        with hub.lock:
+            return find(hub, query)
+
+    async def purge_instances(self, instance_ids: Sequence[str], *, recursive: bool) -> int:
+        hub = self._opened()
+        with hub.lock:
+            deleted = purge(hub, instance_ids, recursive=recursive)
+            if deleted:
+                self._hint(hub)
+        return deleted

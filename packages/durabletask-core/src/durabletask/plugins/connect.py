@@ -19,21 +19,24 @@ URL_VARIABLE = "DURABLETASK_URL"
 DEFAULT_URL = "sqlite:///durabletask.db"
 
 
-def resolve_url(url: str | None = None) -> BackendUrl:
+def resolve_url(url: str | None = None, *, task_hub: str | None = None) -> BackendUrl:
     """The URL to use: ``url``, else the environment's ``DURABLETASK_URL``, else the default.
 
     The default is the file ``durabletask.db`` in the working directory.
 
+    Args:
+        task_hub: the task hub if the URL names none.
+
     Raises:
-        BackendUrlError: it is malformed.
+        BackendUrlError: it is malformed, or two task hubs are named.
     """
     if url is not None:
-        return parse_url(url)
+        return parse_url(url, task_hub=task_hub)
     configured = os.environ.get(URL_VARIABLE)
     if not configured:
-        return parse_url(DEFAULT_URL)
+        return parse_url(DEFAULT_URL, task_hub=task_hub)
     try:
-        return parse_url(configured)
+        return parse_url(configured, task_hub=task_hub)
     except BackendUrlError as error:
         raise BackendUrlError(f"{error} (in the environment variable {URL_VARIABLE})") from None
 

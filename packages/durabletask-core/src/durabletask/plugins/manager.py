@@ -93,6 +93,19 @@ class PluginManager:
             if plugin is not None and not any(plugin is p for p in self._backends.values()):
                 self._plugins.unregister(plugin)
 
+    def require(self, scheme: str) -> object:
+        """The plugin for a canonical scheme, loaded if it was not.
+
+        Raises:
+            BackendNotFoundError: no plugin serves the scheme, or it cannot be imported.
+            ConfigurationError: two distributions serve it.
+            BackendError: the plugin has no valid ``durabletask_backend`` hook.
+        """
+        with self._lock:
+            if scheme not in self._backends:
+                self.register(scheme, self._load(scheme))
+            return self._backends[scheme]
+
     def build(self, url: BackendUrl) -> Backend:
         """Build the backend for a URL, unopened.
 
@@ -102,9 +115,7 @@ class PluginManager:
             BackendError: the plugin breaks the rules of its hook.
         """
         with self._lock:
-            if url.backend not in self._backends:
-                self.register(url.backend, self._load(url.backend))
-            serving = self._backends[url.backend]
+            serving = self.require(url.backend)
             others = [plugin for plugin in self._backends.values() if plugin is not serving]
         ask = self._plugins.subset_hook_caller("durabletask_backend", remove_plugins=others)
         try:

@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from durabletask.backend import Backend
-from durabletask.errors import ConfigurationError
+from durabletask.errors import ArgumentTypeError, ConfigurationError
 from durabletask.plugins.connect import resolve_url
 from durabletask.plugins.manager import plugin_manager
 from durabletask.plugins.pool import backend_pool
@@ -76,31 +76,45 @@ class SharedBackend:
     Args:
         url: the backend's URL; None takes ``DURABLETASK_URL``, then the default file.
         backend: the backend itself, instead of a URL.
+        task_hub_name: the task hub, if the URL names none.
 
     Raises:
-        BackendUrlError: the URL is malformed.
-        ConfigurationError: both are given, or ``backend`` is no Backend.
+        BackendUrlError: the URL or the task hub's name is malformed, or two hubs are named.
+        BackendNotFoundError: no backend for the URL is installed. Whether it has its driver and
+            knows the options turns out when it is opened.
+        ConfigurationError: the arguments exclude each other.
+        ArgumentTypeError: an argument is of the wrong type.
     """
 
-    def __init__(self, url: str | None = None, *, backend: Backend | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        backend: Backend | None = None,
+        task_hub_name: str | None = None,
+    ) -> None:
         self._key: Hashable
         self._build: Callable[[], Backend]
-        if isinstance(url, Backend):
-            raise ConfigurationError("pass a Backend object as backend=..., not as the URL")
+        self._is_given = backend is not None
         if backend is None:
-            parsed = resolve_url(url)
-            self._shown = str(parsed)
+            if isinstance(url, Backend):
+                raise ArgumentTypeError("pass a Backend object as backend=..., not as the URL")
+            parsed = resolve_url(url, task_hub=task_hub_name)
+            plugin_manager().require(parsed.backend)
+            self._shown = repr(str(parsed))
             self._key = parsed.reveal()
             self._build = functools.partial(plugin_manager().build, parsed)
-        elif url is not None:
-            raise ConfigurationError("give either a URL or a backend, not both")
-        elif isinstance(backend, Backend):
+        else:
+            if not isinstance(backend, Backend):
+                raise ArgumentTypeError(f"backend= takes a Backend, not {type(backend).__name__}")
+            if url is not None or task_hub_name is not None:
+                raise ConfigurationError(
+                    "a Backend object has its place and its task hub already: give either "
+                    "backend=, or a URL and task_hub_name="
+                )
             self._shown = repr(backend)
             self._key = id(backend)
             self._build = lambda: backend
-        else:
-            raise ConfigurationError(f"backend= takes a Backend, not {type(backend).__name__}")
-        self._is_given = backend is not None
 
     async def acquire(self) -> Lease:
         """Open the backend, unless it is open, and hold it until the lease is released.

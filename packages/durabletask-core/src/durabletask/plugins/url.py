@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
-from durabletask.errors import BackendUrlError
+from durabletask.errors import ArgumentTypeError, BackendUrlError
 from durabletask.plugins.options import read_options
 
 __all__ = ["ALIASES", "DEFAULT_TASK_HUB", "Alias", "BackendUrl", "Server", "parse_url"]
@@ -161,15 +161,18 @@ class BackendUrl:
         return f"{self.scheme}://{authority}{path}" + ("?" + "&".join(pairs) if pairs else "")
 
 
-def parse_url(url: str) -> BackendUrl:
-    """Read a backend URL: the scheme's aliases resolved, ``task_hub`` checked, nothing opened.
+def parse_url(url: str, *, task_hub: str | None = None) -> BackendUrl:
+    """Read a backend URL: the scheme's aliases resolved, the task hub checked, nothing opened.
+
+    Args:
+        task_hub: the task hub if the URL names none; None is ``"default"``.
 
     Raises:
-        BackendUrlError: it is malformed, or the task hub's name is. Whether the backend exists
-            and knows the options is not looked at here.
+        ArgumentTypeError: the URL or the task hub is no str.
+        BackendUrlError: it is malformed, the task hub's name is, or two hubs are named. Whether
+            the backend exists and knows the options is not looked at here.
     """
-    if not isinstance(url, str):
-        raise BackendUrlError(f"a backend URL is a str, not {type(url).__name__}")
+    _check_text(url, "a backend URL")
     match = _URL.fullmatch(url)
     if match is None or _CONTROL.search(url) or url != url.strip():
         raise _malformed(
@@ -184,12 +187,7 @@ def parse_url(url: str) -> BackendUrl:
             "write %40 for an @ in the path or in an option"
         )
     query = _parse_query(match["query"] or "")
-    task_hub = query.pop("task_hub", DEFAULT_TASK_HUB)
-    if not _TASK_HUB.fullmatch(task_hub):
-        raise BackendUrlError(
-            f"{task_hub[:80]!r} is no name for a task hub: it takes 1 to 64 letters, digits, "
-            "underscores, dots and hyphens"
-        )
+    task_hub = _choose_hub(query.pop("task_hub", None), task_hub)
     spelling = match["scheme"].lower()
     alias = ALIASES.get(spelling, Alias(spelling, spelling))
     return BackendUrl(
@@ -208,6 +206,23 @@ def _canonical_authority(text: str) -> str:
     return userinfo + at + (host if "%" in host else host.lower())
 
 
+def _choose_hub(in_url: str | None, beside: str | None) -> str:
+    """The name of the task hub, which the URL or the caller, or neither, has given."""
+    names = {name for name in (in_url, beside) if name is not None} or {DEFAULT_TASK_HUB}
+    for name in names:
+        _check_text(name, "the name of a task hub")
+        if not _TASK_HUB.fullmatch(name):
+            raise BackendUrlError(
+                f"{name[:80]!r} is no name for a task hub: it takes 1 to 64 letters, digits, "
+                "underscores, dots and hyphens"
+            )
+    if len(names) > 1:
+        raise BackendUrlError(
+            f"the URL names the task hub {in_url!r} and the caller {beside!r}: leave one out"
+        )
+    return names.pop()
+
+
 def _parse_query(text: str) -> dict[str, str]:
     """The options, decoded. Unlike in forms, ``+`` is a plus sign."""
     query: dict[str, str] = {}
@@ -219,6 +234,11 @@ def _parse_query(text: str) -> dict[str, str]:
             raise _malformed(f"the option {name!r} is given twice")
         query[name] = _decode(value)
     return query
+
+
+def _check_text(value: object, what: str) -> None:
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"{what} is a str, not {type(value).__name__}")
 
 
 def _decode(text: str) -> str:

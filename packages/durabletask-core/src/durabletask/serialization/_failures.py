@@ -46,11 +46,18 @@ def not_finite(path: str, value: object, where: str) -> SerializationError:
 def unreadable(error: Exception, annotation: Any, where: str) -> SerializationError:
     """Return the error for data that could not be read as ``annotation``."""
     target = "JSON" if annotation is None else f"`{type_name(annotation)}`"
-    root = error.__cause__ if isinstance(error.__cause__, NoJsonFormError) else error
-    advice = next(advice for kind, advice in _READ_ADVICE if isinstance(root, kind))
+    advice = next(advice for kind, advice in _READ_ADVICE if isinstance(_telling(error), kind))
     ours = isinstance(error, msgspec.MsgspecError | TypeError | NameError | RecursionError)
     text = joined(str(error)) if ours else f"{type_name(type(error))}: {error}"
     return SerializationError(f"cannot read {where} as {target}: {text}. {advice}.")
+
+
+def _telling(error: Exception) -> BaseException:
+    """The cause that an advice can be given for: a class without JSON form, else the error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, NoJsonFormError):
+        cause = cause.__cause__
+    return cause or error
 
 
 def _refusal(culprit: Culprit, value: object, where: str) -> SerializationError:

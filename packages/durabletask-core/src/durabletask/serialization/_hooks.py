@@ -64,7 +64,8 @@ def plain(value: Any) -> Any:
     if _pydantic.is_model(value):
         return _pydantic.dump(value)
     for base, bare in _BARE:
-        if isinstance(value, base):
+        # A bool comes here only as the key of a dict, where it would turn into a number.
+        if isinstance(value, base) and not isinstance(value, bool):
             return bare(value)
     raise NoJsonFormError(f"values of type `{type_name(type(value))}` have no JSON form")
 
@@ -90,6 +91,10 @@ def convert(data: Any, annotation: Any) -> Any:
     """Turn plain JSON data into ``annotation``.
 
     Raises:
-        msgspec.ValidationError: the data does not fit.
+        ValueError: the data does not fit.
     """
-    return msgspec.convert(data, annotation, dec_hook=rebuild, str_keys=True)
+    try:
+        return msgspec.convert(data, annotation, dec_hook=rebuild, str_keys=True)
+    except msgspec.ValidationError as error:
+        # In a hook, msgspec adds the path that led there to every ValueError but its own.
+        raise ValueError(str(error)) from error

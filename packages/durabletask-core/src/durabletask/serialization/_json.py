@@ -34,6 +34,9 @@ class JsonDataConverter:
     the first that accepts the data. Give records of one shape a Literal field or, as structs, a
     tag, if it matters which of them arrives.
 
+    An attribute of an attrs class whose name begins with an underscore is private and is not
+    written.
+
     NaN and infinities are refused, since JSON has no such numbers, and so is text with lone
     surrogates. Values may nest about 900 levels deep, less what the call stack has used; the size
     of a payload is limited elsewhere.

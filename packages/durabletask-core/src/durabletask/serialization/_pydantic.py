@@ -1,8 +1,9 @@
 """Pydantic models, for those who use them: pydantic is never imported from here.
 
 A model travels under its field names, and is read by field name and by alias, so that aliases of
-any kind survive and strangers can still send events in the spelling of the alias. What pydantic
-itself hides when it writes JSON (``SecretStr`` becomes asterisks) does not survive.
+any kind survive and strangers can still send events in the spelling of the alias. Before pydantic
+2.11 it travels under its aliases, and one field must not have different ones for either direction.
+What pydantic itself hides when it writes JSON (``SecretStr`` becomes asterisks) does not survive.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,12 +37,12 @@ def one_of_types(members: Sequence[Any], label: str) -> Callable[[Any], Any]:
         for member in members:
             try:
                 value = convert(data, member)
-            except msgspec.ValidationError as error:
+            except ValueError as error:
                 # Without the mark of a path, lest a member's path be taken for that of the data.
                 reason = joined(str(error)).replace(" - at ", " at ")
                 reasons.append(f"{type_name(member)}: {reason}")
                 continue
-            if _text(value) == written:
+            if _text(_complete(value)) == written:
                 return value
             loose.append(value)
         if loose:
@@ -49,6 +50,12 @@ def one_of_types(members: Sequence[Any], label: str) -> Callable[[Any], Any]:
         raise ValueError(f"Expected `{label}`, but nothing fits ({'; '.join(reasons)})")
 
     return build
+
+
+def _complete(value: Any) -> Any:
+    # msgspec leaves a default that it filled in on the class, and then does not write it.
+    is_dataclass = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return dataclasses.asdict(value) if is_dataclass else value
 
 
 def one_of_values(values: Sequence[Any], label: str) -> Callable[[Any], Any]:

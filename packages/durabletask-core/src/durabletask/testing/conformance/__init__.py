@@ -1,0 +1,6 @@
+"""Tests for authors of backends and stores: subclass a suite and override its fixtures."""
+
+from durabletask.testing.conformance.assertions import EXPLAINED
+from durabletask.testing.conformance.store import StoreSuite
+
+__all__ = ["EXPLAINED", "StoreSuite"]

@@ -1,0 +1,27 @@
+"""All suites of seam 2 in one class."""
+
+from __future__ import annotations
+
+from durabletask.testing.conformance.store.commits import CommitSuite
+from durabletask.testing.conformance.store.creates import CreateSuite
+from durabletask.testing.conformance.store.inboxes import InboxSuite
+from durabletask.testing.conformance.store.lanes import LaneSuite
+
+__all__ = ["StoreSuite"]
+
+
+class StoreSuite(CommitSuite, CreateSuite, InboxSuite, LaneSuite):
+    """Everything that seam 2 promises.
+
+    Subclass it and override ``store_factory``::
+
+        class TestMyStore(StoreSuite):
+            @pytest.fixture
+            def store_factory(self, tmp_path):
+                async def opened():
+                    store = MyStore(tmp_path / "hub")
+                    await store.open()
+                    return store
+
+                return opened
+    """

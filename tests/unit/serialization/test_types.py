@@ -189,11 +189,12 @@ SAMPLES: list[tuple[Any, Any]] = [
 if sys.version_info >= (3, 12):
     aliases: dict[str, Any] = {"Decimal": Decimal}
     exec("type Amount = Decimal | str\ntype Many[Each] = list[Each | None]", aliases)
+    amount, many = aliases["Amount"], aliases["Many"]
     SAMPLES += [
-        (aliases["Amount"], Decimal("1.5")),
-        (dict[str, aliases["Amount"]], {"a": "text"}),
-        (aliases["Many"][int], [1, None]),
-        (aliases["Many"][Line | Point], [Point(1), LINE, None]),
+        (amount, Decimal("1.5")),
+        (dict[str, amount], {"a": "text"}),
+        (many[int], [1, None]),
+        (many[Line | Point], [Point(1), LINE, None]),
     ]
 
 

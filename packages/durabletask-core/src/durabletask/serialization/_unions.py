@@ -54,8 +54,9 @@ def one_of_types(members: Sequence[Any], label: str) -> Callable[[Any], Any]:
 
 def _complete(value: Any) -> Any:
     # msgspec leaves a default that it filled in on the class, and then does not write it.
-    is_dataclass = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    return dataclasses.asdict(value) if is_dataclass else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return value
 
 
 def one_of_values(values: Sequence[Any], label: str) -> Callable[[Any], Any]:

@@ -59,12 +59,12 @@ class ArgumentTypeError(DurableTaskError, TypeError):
     """An argument, or what an orchestrator yields, is of the wrong type. Nothing was written."""
 
 
-class PayloadTooLargeError(InvalidRequestError):
-    """A payload exceeds the limit of the task hub. Nothing was written."""
-
-
 class SerializationError(DurableTaskError, TypeError):
     """A value cannot be turned into JSON, or JSON cannot be turned into the type asked for."""
+
+
+class PayloadTooLargeError(InvalidRequestError, SerializationError):
+    """A payload exceeds the limit of the task hub. Nothing was written."""
 
 
 class InstanceNotFoundError(DurableTaskError, LookupError):

@@ -15,6 +15,7 @@ from durabletask.store.batch import (
     Park,
     Turn,
 )
+from durabletask.store.options import StoreOptions
 from durabletask.store.record import (
     ClaimedActivity,
     ClaimedInstance,
@@ -47,6 +48,7 @@ __all__ = [
     "NextExecution",
     "Park",
     "Store",
+    "StoreOptions",
     "Turn",
     "Unclaimed",
     "Work",

@@ -19,6 +19,7 @@ The conformance suites in :mod:`durabletask.testing.conformance` test exactly th
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,14 @@ class Store(ABC):
         A hint: it may come late, too often, or be lost. What this very store object wrote needs
         no hint. Called once, after ``open``.
         """
+
+    def now(self) -> int:
+        """The store's clock as far as it is known here, in microseconds since the epoch.
+
+        The clock of this machine, unless overridden: a store on another machine keeps the offset
+        that its answers (``LaneStanding.now``, ``Work.now``) show.
+        """
+        return time.time_ns() // 1000
 
     # --- lanes ---------------------------------------------------------------------------------
 

@@ -1,0 +1,311 @@
+"""The client: start, watch, signal and remove orchestration instances."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from durabletask.backend import ReusePolicy, StartRequest
+from durabletask.errors import ArgumentTypeError, BackendClosedError
+from durabletask.plugins import SharedBackend
+from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
+from durabletask.state import OrchestrationQuery, Page, PurgeResult
+from durabletask.task._decorators import definition_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from types import TracebackType
+
+    from durabletask.backend import Backend
+    from durabletask.history import HistoryEvent
+    from durabletask.plugins import Lease
+    from durabletask.state import OrchestrationState
+
+__all__ = ["ReusePolicy", "TaskHubClient"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class TaskHubClient:
+    """Manages the orchestrations of one task hub.
+
+    Works at once and leaks nothing, with or without ``async with``; ``async with`` keeps the
+    backend open between calls and is a little faster. A client and a worker with the same URL in
+    one process share one open backend.
+
+    Args:
+        url: where the orchestrations live, e.g. ``sqlite:///orders.db``. None takes the
+            environment's ``DURABLETASK_URL``, then ``sqlite:///durabletask.db``.
+        backend: a Backend object built by hand, instead of a URL.
+        task_hub_name: the task hub, if the URL does not name one.
+        data_converter: turns inputs and outputs into JSON and back.
+
+    Raises:
+        BackendUrlError, BackendNotFoundError, ConfigurationError: the URL or backend is unusable.
+
+    Example::
+
+        client = TaskHubClient("sqlite:///orders.db")
+        instance_id = await client.schedule_new_orchestration(process_order, input=order)
+        state = await client.wait_for_orchestration_completion(instance_id)
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        backend: Backend | None = None,
+        task_hub_name: str | None = None,
+        data_converter: DataConverter = DEFAULT_CONVERTER,
+    ) -> None:
+        self._shared = SharedBackend(url, backend=backend, task_hub_name=task_hub_name)
+        self._converter = data_converter
+        self._lease: Lease | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"TaskHubClient({self._shared!r})"
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._closed:
+            raise BackendClosedError("this client was closed; make a new one")
+        if self._lease is None:
+            self._lease = await self._shared.acquire()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the backend back; the client cannot be used any more. Idempotent."""
+        self._closed = True
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await lease.release()
+
+    @asynccontextmanager
+    async def _backend(self) -> AsyncIterator[Backend]:
+        if self._lease is not None:
+            yield self._lease.backend
+        elif self._closed:
+            raise BackendClosedError("this client was closed; make a new one")
+        else:
+            async with self._shared.borrow() as backend:
+                yield backend
+
+    def _decoding(self, state: OrchestrationState) -> OrchestrationState:
+        if self._converter is DEFAULT_CONVERTER:
+            return state
+        return msgspec.structs.replace(state, converter=self._converter)
+
+    # --- starting ------------------------------------------------------------------------------
+
+    async def schedule_new_orchestration(
+        self,
+        orchestration: Callable[..., Any] | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        start_at: datetime | timedelta | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        reuse_id_policy: ReusePolicy | None = None,
+    ) -> str:
+        """Start an instance; it exists durably when this returns.
+
+        Args:
+            orchestration: the decorated function, or its registered name.
+            input: any value the data converter can write.
+            instance_id: 1 to 256 characters; None chooses one.
+            start_at: not before this instant (naive means UTC), or this much from now.
+            version: what ``ctx.version`` shows; None takes the decorator's.
+            tags: text to text, kept with the instance and usable in queries.
+            reuse_id_policy: what to do if the id is taken; None refuses.
+
+        Returns:
+            The instance id.
+
+        Raises:
+            InstanceAlreadyExistsError: the id is taken, finished or not.
+            SerializationError, PayloadTooLargeError: the input cannot be stored.
+            InvalidRequestError: an argument is unusable. In each case nothing was written.
+        """
+        name, own_version = _name_and_version(orchestration)
+        request = StartRequest(
+            name=name,
+            instance_id=instance_id,
+            input=self._converter.serialize(input, where=f"the input of orchestration {name!r}"),
+            version=version if version is not None else own_version,
+            tags=dict(tags) if tags else None,
+            start_at=_instant(start_at),
+            reuse=reuse_id_policy or ReusePolicy(),
+        )
+        async with self._backend() as backend:
+            if request.reuse != ReusePolicy():
+                backend.capabilities.require("reuse_policy")
+            return await backend.create_instance(request)
+
+    # --- watching ------------------------------------------------------------------------------
+
+    async def get_orchestration_state(
+        self, instance_id: str, *, fetch_payloads: bool = True
+    ) -> OrchestrationState | None:
+        """The state now, or None if there is no such instance.
+
+        ``fetch_payloads=False`` leaves input, output and custom status out.
+        """
+        async with self._backend() as backend:
+            state = await backend.get_instance(instance_id, fetch_payloads=fetch_payloads)
+        return None if state is None else self._decoding(state)
+
+    async def wait_for_orchestration_start(
+        self, instance_id: str, *, timeout: timedelta | float | None = None
+    ) -> OrchestrationState:
+        """Wait until the instance is no longer PENDING.
+
+        Args:
+            timeout: a timedelta or seconds; None waits for ever.
+
+        Raises:
+            TimeoutError: it is still PENDING. Nothing is cancelled.
+            InstanceNotFoundError: there is no such instance, or it was purged meanwhile.
+        """
+        async with self._backend() as backend:
+            return self._decoding(await backend.wait_for_start(instance_id, _seconds(timeout)))
+
+    async def wait_for_orchestration_completion(
+        self, instance_id: str, *, timeout: timedelta | float | None = None
+    ) -> OrchestrationState:
+        """Wait until the instance is COMPLETED, FAILED or TERMINATED. Raises as above."""
+        async with self._backend() as backend:
+            return self._decoding(
+                await backend.wait_for_completion(instance_id, _seconds(timeout))
+            )
+
+    async def get_orchestration_history(self, instance_id: str) -> list[HistoryEvent]:
+        """The committed history of the current execution.
+
+        Raises:
+            InstanceNotFoundError, CapabilityError.
+        """
+        async with self._backend() as backend:
+            backend.capabilities.require("history")
+            return await backend.get_history(instance_id)
+
+    async def query_orchestrations(self, query: OrchestrationQuery | None = None) -> Page:
+        """One page of the instances that match, ordered by creation time, then id.
+
+        Raises:
+            CapabilityError, InvalidRequestError.
+        """
+        async with self._backend() as backend:
+            backend.capabilities.require("query")
+            page = await backend.query_instances(query or OrchestrationQuery())
+        return Page([self._decoding(state) for state in page.items], page.continuation_token)
+
+    async def iter_orchestrations(
+        self, query: OrchestrationQuery | None = None
+    ) -> AsyncIterator[OrchestrationState]:
+        """All instances that match, page after page."""
+        query = query or OrchestrationQuery()
+        while True:
+            page = await self.query_orchestrations(query)
+            for state in page.items:
+                yield state
+            if page.continuation_token is None:
+                return
+            query = msgspec.structs.replace(query, continuation_token=page.continuation_token)
+
+    # --- signalling ----------------------------------------------------------------------------
+
+    async def raise_event(self, instance_id: str, event_name: str, data: Any = None) -> None:
+        """Deliver an external event, durably; an instance that has finished drops it.
+
+        Event names match without regard to case. Events wait until somebody asks for them.
+
+        Raises:
+            InstanceNotFoundError, InvalidRequestError, SerializationError: nothing was written.
+        """
+        payload = self._converter.serialize(data, where=f"the data of event {event_name!r}")
+        async with self._backend() as backend:
+            await backend.raise_event(instance_id, event_name, payload)
+
+    async def suspend_orchestration(self, instance_id: str, reason: str | None = None) -> None:
+        """Suspend; what arrives meanwhile is kept in order. No-op if suspended or finished."""
+        async with self._backend() as backend:
+            await backend.suspend_instance(instance_id, reason)
+
+    async def resume_orchestration(self, instance_id: str, reason: str | None = None) -> None:
+        """Resume a suspended instance, or release one that was set aside. Else a no-op."""
+        async with self._backend() as backend:
+            await backend.resume_instance(instance_id, reason)
+
+    async def terminate_orchestration(
+        self, instance_id: str, reason: Any = None, *, recursive: bool = True
+    ) -> None:
+        """End the instance as TERMINATED with ``reason`` as its output; no-op when finished.
+
+        ``recursive`` ends its unfinished sub-orchestrations too. Running activities are not
+        interrupted; their results are dropped.
+        """
+        output = self._converter.serialize(reason, where="the reason of a termination")
+        async with self._backend() as backend:
+            await backend.terminate_instance(instance_id, output, recursive=recursive)
+
+    # --- removing ------------------------------------------------------------------------------
+
+    async def purge_orchestration(
+        self, instance_id: str, *, recursive: bool = False
+    ) -> PurgeResult:
+        """Delete a finished instance with its history; one that runs is left alone (count 0)."""
+        async with self._backend() as backend:
+            return await backend.purge_instances(instance_id, recursive=recursive)
+
+    async def purge_orchestrations_by(
+        self, query: OrchestrationQuery, *, recursive: bool = False
+    ) -> PurgeResult:
+        """Delete all finished instances that match, in small steps."""
+        async with self._backend() as backend:
+            backend.capabilities.require("query")
+            return await backend.purge_instances(query, recursive=recursive)
+
+
+def _name_and_version(orchestration: Callable[..., Any] | str) -> tuple[str, str | None]:
+    if isinstance(orchestration, str):
+        return orchestration, None
+    if callable(orchestration):
+        definition = definition_of(orchestration)
+        return definition.name, definition.version
+    raise ArgumentTypeError(
+        f"orchestration must be a function or a name, not {type(orchestration).__name__}"
+    )
+
+
+def _instant(start_at: datetime | timedelta | None) -> int | None:
+    if start_at is None:
+        return None
+    if isinstance(start_at, timedelta):
+        start_at = datetime.now(UTC) + start_at
+    if not isinstance(start_at, datetime):
+        raise ArgumentTypeError(
+            f"start_at must be a datetime or a timedelta, not {type(start_at).__name__}"
+        )
+    if start_at.tzinfo is None:
+        start_at = start_at.replace(tzinfo=UTC)
+    return (start_at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _seconds(timeout: timedelta | float | None) -> float | None:
+    if timeout is None:
+        return None
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)

@@ -1,0 +1,151 @@
+"""From what an orchestrator asked for to what must be recorded, started and sent.
+
+Pure: events and actions in, :class:`TurnOutcome` out. This is the only place that turns actions
+into history, for every backend that keeps history itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durabletask.actions import (
+    Action,
+    CompleteOrchestration,
+    ContinueAsNew,
+    CreateSubOrchestration,
+    CreateTimer,
+    ScheduleTask,
+    SendEvent,
+)
+from durabletask.history import (
+    ContinuedAsNew,
+    EventRaised,
+    EventSent,
+    ExecutionCompleted,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    HistoryEvent,
+    SubOrchestrationInstanceCreated,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from durabletask.state import OrchestrationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+__all__ = ["TurnOutcome", "apply_actions", "open_activities", "status_after"]
+
+
+class TurnOutcome:
+    """What one turn leads to.
+
+    Attributes:
+        events: the turn as history records it, received events first.
+        activities, timers, children, sent: what starts once the turn is durable, in order.
+        completion, continuation: how the execution ended, if it did; never both.
+    """
+
+    __slots__ = ("activities", "children", "completion", "continuation", "events", "sent", "timers")
+
+    def __init__(self, events: list[HistoryEvent]) -> None:
+        self.events = events
+        self.activities: list[TaskScheduled] = []
+        self.timers: list[TimerFired] = []
+        self.children: list[CreateSubOrchestration] = []
+        self.sent: list[tuple[str, EventRaised]] = []
+        self.completion: CompleteOrchestration | None = None
+        self.continuation: ContinueAsNew | None = None
+
+
+def apply_actions(received: Sequence[HistoryEvent], actions: Sequence[Action]) -> TurnOutcome:
+    """The outcome of a turn that received these events and asked for these actions."""
+    outcome = TurnOutcome([*received])
+    for action in actions:
+        _APPLY[type(action)](outcome, action)
+    return outcome
+
+
+def _schedule_task(outcome: TurnOutcome, action: ScheduleTask) -> None:
+    event = TaskScheduled(action.task_id, action.name, action.input, action.version, action.tags)
+    outcome.events.append(event)
+    outcome.activities.append(event)
+
+
+def _create_timer(outcome: TurnOutcome, action: CreateTimer) -> None:
+    outcome.events.append(TimerCreated(action.task_id, action.fire_at))
+    outcome.timers.append(TimerFired(action.task_id, action.fire_at))
+
+
+def _create_child(outcome: TurnOutcome, action: CreateSubOrchestration) -> None:
+    outcome.events.append(
+        SubOrchestrationInstanceCreated(
+            action.task_id,
+            action.name,
+            action.instance_id,
+            action.input,
+            action.version,
+            action.tags,
+        )
+    )
+    outcome.children.append(action)
+
+
+def _send_event(outcome: TurnOutcome, action: SendEvent) -> None:
+    outcome.events.append(EventSent(action.task_id, action.instance_id, action.name, action.input))
+    outcome.sent.append((action.instance_id, EventRaised(action.name, action.input)))
+
+
+def _complete(outcome: TurnOutcome, action: CompleteOrchestration) -> None:
+    outcome.events.append(ExecutionCompleted(action.status.value, action.result, action.failure))
+    outcome.completion = action
+
+
+def _continue_as_new(outcome: TurnOutcome, action: ContinueAsNew) -> None:
+    outcome.events.append(ContinuedAsNew(action.input))
+    outcome.continuation = action
+
+
+# Keyed by the exact type; the union of actions is closed, so a missing key is a bug of ours.
+_APPLY: dict[type, Callable[[TurnOutcome, object], None]] = {
+    ScheduleTask: _schedule_task,
+    CreateTimer: _create_timer,
+    CreateSubOrchestration: _create_child,
+    SendEvent: _send_event,
+    CompleteOrchestration: _complete,
+    ContinueAsNew: _continue_as_new,
+}  # type: ignore[dict-item]
+
+_STATUS_AFTER = {
+    ExecutionStarted: OrchestrationStatus.RUNNING,
+    ExecutionSuspended: OrchestrationStatus.SUSPENDED,
+    ExecutionResumed: OrchestrationStatus.RUNNING,
+}
+
+
+def status_after(
+    status: OrchestrationStatus, received: Iterable[HistoryEvent]
+) -> OrchestrationStatus:
+    """The status once these events are applied to an instance that has not finished."""
+    for event in received:
+        status = _STATUS_AFTER.get(type(event), status)
+    return status
+
+
+def open_activities(history: Iterable[HistoryEvent]) -> dict[int, TaskScheduled]:
+    """Activities that were scheduled and have no outcome in this history, by number.
+
+    A retried activity repeats its number; the last schedule without an outcome counts.
+    """
+    scheduled: dict[int, TaskScheduled] = {}
+    for event in history:
+        kind = type(event)
+        if kind is TaskScheduled:
+            scheduled[event.task_id] = event  # type: ignore[union-attr]
+        elif kind is TaskCompleted or kind is TaskFailed:
+            scheduled.pop(event.task_id, None)  # type: ignore[union-attr]
+    return scheduled

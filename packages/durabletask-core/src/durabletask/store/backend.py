@@ -1,0 +1,276 @@
+"""Seam 1 on top of seam 2: the backend that every store gets for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from durabletask.backend import Backend
+from durabletask.errors import (
+    BackendClosedError,
+    InstanceAlreadyExistsError,
+    InstanceNotFoundError,
+    InvalidRequestError,
+)
+from durabletask.history import (
+    EventRaised,
+    ExecutionResumed,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    HistoryEvent,
+    decode_history,
+    encode_event,
+)
+from durabletask.state import FINISHED, OrchestrationQuery, Page, PurgeResult
+from durabletask.store.batch import Message, NewInstance
+from durabletask.store.channel import ClientChannel
+from durabletask.store.hub import Hub
+from durabletask.store.identity import new_execution_id, new_instance_id
+from durabletask.store.instance import OwnedInstance
+from durabletask.store.limits import check_instance_id, check_name, check_payload, check_tags
+from durabletask.store.options import StoreOptions
+from durabletask.store.source import StoreWorkItemSource
+from durabletask.store.view import state_of_record
+
+if TYPE_CHECKING:
+    from durabletask.backend import Capabilities, StartRequest, WorkerProfile, WorkItemSource
+    from durabletask.state import OrchestrationState
+    from durabletask.store.api import Store
+    from durabletask.store.lane import Lane
+
+__all__ = ["StoreBackend"]
+
+_PURGED_AT_ONCE = 500
+
+
+class StoreBackend(Backend):
+    """Runs orchestrations on any :class:`Store`.
+
+    Example::
+
+        backend = StoreBackend(SQLiteStore("orders.db"))
+        async with TaskHubWorker(backend=backend) as worker: ...
+    """
+
+    def __init__(self, store: Store, options: StoreOptions | None = None) -> None:
+        self._options = options or StoreOptions()
+        self._hub = Hub(store, self._options)
+        self._store = store
+        self._opened = False
+        self._opening = asyncio.Lock()
+        self._channel: ClientChannel | None = None
+
+    def __repr__(self) -> str:
+        return f"StoreBackend({self._store!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._store.capabilities
+
+    async def open(self) -> None:
+        async with self._opening:
+            if not self._opened:
+                await self._store.open()
+                self._hub = Hub(self._store, self._options)  # a new event loop, new waiters
+                self._store.subscribe(self._hub.woken)
+                self._opened = True
+
+    async def close(self) -> None:
+        async with self._opening:
+            if not self._opened:
+                return
+            self._opened = False
+            for source in [*self._hub.sources]:
+                await source.drain(0)
+            if self._channel is not None:
+                await self._channel.lane.close()
+                self._channel = None
+            self._hub.waiters.fail(BackendClosedError("the backend was closed during the wait"))
+            await self._hub.waiters.close()
+            await self._store.close()
+
+    def _check_open(self) -> None:
+        if not self._opened:
+            raise BackendClosedError(
+                f"the {self.capabilities.name} backend is not open: use it inside `async with`, "
+                "or call open() first and close() last"
+            )
+
+    # --- client half: starting and signalling --------------------------------------------------
+
+    async def create_instance(self, request: StartRequest) -> str:
+        self._check_open()
+        check_name(request.name, "an orchestration")
+        check_tags(request.tags)
+        limit = self.capabilities.max_payload_bytes
+        check_payload(request.input, f"the input of orchestration {request.name!r}", limit)
+        unfinished = request.reuse.replace - FINISHED
+        if unfinished:
+            raise InvalidRequestError(
+                "only finished instances can be replaced; terminate the instance first instead of "
+                f"listing {', '.join(sorted(status.value for status in unfinished))}"
+            )
+        if request.instance_id is not None:
+            check_instance_id(request.instance_id)
+        now = self._store.now()
+        source = self._eager_source(request, now)
+        row = NewInstance(
+            instance_id=request.instance_id or new_instance_id(),
+            execution_id=new_execution_id(now),
+            name=request.name,
+            version=request.version,
+            input=request.input,
+            tags=request.tags,
+            created_at=now,
+            start_at=request.start_at or 0,
+            owned=source is not None,
+            replace=frozenset(status.value for status in request.reuse.replace),
+        )
+        lane = source.lane if source is not None else await self._client_lane()
+        created: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        lane.pending.creates.append(row)
+        lane.pending.create_futures.append(created)
+        if source is not None and request.instance_id is None:
+            # Eager start: an id made here cannot be taken, so the first turn runs at once and
+            # mostly shares the commit that creates the instance. Its effects wait for it anyway.
+            source.adopt(OwnedInstance.created(row))
+        lane.kick()
+        if not await created and not request.reuse.ignore:
+            raise InstanceAlreadyExistsError(row.instance_id)
+        return row.instance_id
+
+    def _eager_source(self, request: StartRequest, now: int) -> StoreWorkItemSource | None:
+        if request.start_at is not None and request.start_at > now:
+            return None
+        for source in self._hub.sources:
+            if source.has_room_for(request.name):
+                return source
+        return None
+
+    async def _client_lane(self) -> Lane:
+        for source in self._hub.sources:
+            if not source.draining:
+                return source.lane
+        if self._channel is None:
+            async with self._opening:
+                self._check_open()
+                if self._channel is None:
+                    channel = ClientChannel(self._hub)
+                    await channel.lane.open()
+                    self._channel = channel
+        return self._channel.lane
+
+    async def _send(
+        self, instance_id: str, event: HistoryEvent, *, urgent: bool = False, unpark: bool = False
+    ) -> None:
+        self._check_open()
+        lane = await self._client_lane()
+        sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        lane.pending.messages.append(
+            Message(instance_id, encode_event(event), urgent=urgent, unpark=unpark)
+        )
+        lane.pending.message_futures.append(sent)
+        lane.kick()
+        if not await sent:
+            raise InstanceNotFoundError(instance_id)
+
+    async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
+        check_name(name, "an event")
+        check_payload(data, f"the data of event {name!r}", self.capabilities.max_payload_bytes)
+        await self._send(instance_id, EventRaised(name, data))
+
+    async def suspend_instance(self, instance_id: str, reason: str | None) -> None:
+        await self._send(instance_id, ExecutionSuspended(reason))
+
+    async def resume_instance(self, instance_id: str, reason: str | None) -> None:
+        await self._send(instance_id, ExecutionResumed(reason), unpark=True)
+
+    async def terminate_instance(
+        self, instance_id: str, output: str | None, *, recursive: bool
+    ) -> None:
+        check_payload(output, "the output of a termination", self.capabilities.max_payload_bytes)
+        await self._send(
+            instance_id, ExecutionTerminated(output, recursive), urgent=True, unpark=True
+        )
+
+    # --- client half: reading ------------------------------------------------------------------
+
+    async def get_instance(
+        self, instance_id: str, *, fetch_payloads: bool = True
+    ) -> OrchestrationState | None:
+        self._check_open()
+        if fetch_payloads:
+            return await self._hub.reader.get(instance_id)
+        rows = await self._store.get_instances([instance_id], payloads=False)
+        row = rows.get(instance_id)
+        return None if row is None else state_of_record(row)
+
+    async def wait_for_start(self, instance_id: str, timeout: float | None) -> OrchestrationState:
+        self._check_open()
+        return await self._hub.waiters.wait(instance_id, timeout, for_completion=False)
+
+    async def wait_for_completion(
+        self, instance_id: str, timeout: float | None
+    ) -> OrchestrationState:
+        self._check_open()
+        return await self._hub.waiters.wait(instance_id, timeout, for_completion=True)
+
+    async def query_instances(self, query: OrchestrationQuery) -> Page:
+        self._check_open()
+        if not 1 <= query.page_size <= 10_000:
+            raise InvalidRequestError(
+                f"page_size must be between 1 and 10,000, not {query.page_size}"
+            )
+        rows, token = await self._store.query_instances(query)
+        return Page([state_of_record(row) for row in rows], token)
+
+    async def get_history(self, instance_id: str) -> list[HistoryEvent]:
+        self._check_open()
+        rows = await self._store.get_instances([instance_id], payloads=False)
+        row = rows.get(instance_id)
+        if row is None:
+            raise InstanceNotFoundError(instance_id)
+        [chunks] = await self._store.read_history([(instance_id, row.execution_id)])
+        return decode_history(chunks)
+
+    # --- client half: purging ------------------------------------------------------------------
+
+    async def purge_instances(
+        self, target: str | OrchestrationQuery, *, recursive: bool
+    ) -> PurgeResult:
+        self._check_open()
+        if isinstance(target, str):
+            return PurgeResult(await self._store.purge_instances([target], recursive=recursive))
+        finished = (target.statuses or FINISHED) & FINISHED
+        if not finished:
+            return PurgeResult(0)
+        # Each round deletes the page it read, so reading starts at the beginning again; small
+        # rounds keep every transaction short.
+        page = msgspec.structs.replace(
+            target,
+            statuses=finished,
+            page_size=_PURGED_AT_ONCE,
+            continuation_token=None,
+            fetch_payloads=False,
+        )
+        deleted = 0
+        while True:
+            rows, _ = await self._store.query_instances(page)
+            if not rows:
+                return PurgeResult(deleted)
+            ids = [row.instance_id for row in rows]
+            gone = await self._store.purge_instances(ids, recursive=recursive)
+            deleted += gone
+            if not gone:
+                return PurgeResult(deleted)
+
+    # --- worker half ---------------------------------------------------------------------------
+
+    async def open_worker(self, profile: WorkerProfile) -> WorkItemSource:
+        self._check_open()
+        source = StoreWorkItemSource(self._hub, profile)
+        await source.open()
+        self._hub.sources.append(source)
+        return source

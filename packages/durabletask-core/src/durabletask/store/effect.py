@@ -1,0 +1,43 @@
+"""What a turn sets free once it is durable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from durabletask.engine.runtime_state import TurnOutcome
+    from durabletask.history import TaskScheduled
+    from durabletask.state import OrchestrationStatus
+    from durabletask.store.batch import Turn
+    from durabletask.store.instance import OwnedInstance
+
+__all__ = ["TurnEffect"]
+
+
+class TurnEffect:
+    """A turn on its way to the store, with what is to happen when it is there.
+
+    Attributes:
+        local: activities this lane will run itself; the others are in the shared queue.
+        status, custom_status: of the instance after the turn; UNSET leaves the custom status.
+    """
+
+    __slots__ = ("custom_status", "instance", "local", "outcome", "status", "turn")
+
+    def __init__(
+        self,
+        instance: OwnedInstance,
+        turn: Turn,
+        outcome: TurnOutcome,
+        local: list[TaskScheduled],
+        status: OrchestrationStatus,
+        custom_status: str | None | msgspec.UnsetType,
+    ) -> None:
+        self.instance = instance
+        self.turn = turn
+        self.outcome = outcome
+        self.local = local
+        self.status = status
+        self.custom_status = custom_status

@@ -1,0 +1,191 @@
+"""An instance this process owns, as far as its store does not know it yet."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from durabletask.history import (
+    EventRaised,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    HistoryEvent,
+    decode_chunk,
+    decode_event,
+)
+from durabletask.state import OrchestrationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from durabletask.state import ParentInstance
+    from durabletask.store.batch import NewInstance
+    from durabletask.store.record import ClaimedInstance, InboxMessage
+
+__all__ = ["OwnedInstance", "Phase"]
+
+_FOR_ANY_EXECUTION = (EventRaised, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
+
+
+class Phase(enum.Enum):
+    """Where an owned instance stands. Only READY -> RUNNING -> COMMITTING -> READY or IDLE."""
+
+    RECOVERING = enum.auto()
+    IDLE = enum.auto()
+    READY = enum.auto()
+    RUNNING = enum.auto()
+    COMMITTING = enum.auto()
+
+
+class OwnedInstance:
+    """Memory of one owned instance between its turns.
+
+    Rule *turn-single* rests here within a process: an instance has one phase, and a turn is handed
+    out only from READY. Across processes the lane's epoch holds it.
+
+    Attributes:
+        inbox, inbox_ids: events for the next turn, and the message id of each (0: no message,
+            the outcome of an activity run by this lane, or the start event).
+        taken_ids: ids in the turn that is out or being committed.
+        outstanding: numbers of activities this lane runs whose outcome is not in the inbox yet.
+        unrecorded: activities this lane ran or runs whose outcome no turn has recorded. While
+            there is one the stored row must say busy, or a crash would lose it.
+        history: what recovery has read of it, until the worker asks for it.
+        since_birth: everything the client may ask about is known here (no earlier owner).
+    """
+
+    __slots__ = (
+        "busy",
+        "clock",
+        "crashes",
+        "created_at",
+        "custom_status",
+        "execution_id",
+        "history",
+        "idle_since",
+        "inbox",
+        "inbox_ids",
+        "input",
+        "instance_id",
+        "name",
+        "outstanding",
+        "parent",
+        "phase",
+        "sequence",
+        "since_birth",
+        "status",
+        "tags",
+        "taken_ids",
+        "unrecorded",
+        "version",
+    )
+
+    def __init__(self, row: NewInstance | ClaimedInstance) -> None:
+        self.instance_id = row.instance_id
+        self.execution_id = row.execution_id
+        self.name = row.name
+        self.version = row.version
+        self.input = row.input
+        self.tags = row.tags
+        self.parent: ParentInstance | None = row.parent
+        self.created_at = row.created_at
+        self.phase = Phase.IDLE
+        self.inbox: list[HistoryEvent] = []
+        self.inbox_ids: list[int] = []
+        self.taken_ids: list[int] = []
+        self.outstanding: set[int] = set()
+        self.unrecorded = 0
+        self.sequence = 0
+        self.clock = 0
+        self.status = OrchestrationStatus.PENDING
+        self.busy = True
+        self.crashes = 0
+        self.custom_status: str | None = None
+        self.since_birth = True
+        self.idle_since = 0.0
+        self.history: list[HistoryEvent] | None = None
+
+    @classmethod
+    def created(cls, row: NewInstance) -> OwnedInstance:
+        """A new instance that its lane owns from birth; its start event is in the inbox."""
+        instance = cls(row)
+        instance._put_start(row.start_at, None)
+        return instance
+
+    @classmethod
+    def claimed(cls, row: ClaimedInstance) -> OwnedInstance:
+        """An instance taken from the store, its messages in the inbox."""
+        instance = cls(row)
+        instance.sequence = row.sequence
+        instance.clock = row.recorded_at
+        instance.status = OrchestrationStatus(row.status)
+        instance.busy = row.busy
+        instance.crashes = row.crashes
+        instance.since_birth = False
+        if row.sequence == 0:
+            instance._put_start(row.start_at, row.carryover)
+        instance.deliver(row.messages, ())
+        return instance
+
+    def _put_start(self, start_at: int, carryover: bytes | None) -> None:
+        started = ExecutionStarted(
+            self.name,
+            self.instance_id,
+            self.execution_id,
+            self.input,
+            self.version,
+            self.parent,
+            self.tags,
+            start_at or None,
+        )
+        events = [started, *(decode_chunk(carryover) if carryover else ())]
+        self.inbox = events + self.inbox
+        self.inbox_ids = [0] * len(events) + self.inbox_ids
+
+    def deliver(self, messages: Iterable[InboxMessage], handled: Iterable[int]) -> bool:
+        """Put messages into the inbox that are not held yet; True if there was a new one.
+
+        ``handled`` are ids consumed by commits that the reading of ``messages`` may not have
+        seen; they must not be delivered twice.
+        """
+        held = {*self.inbox_ids, *self.taken_ids, *handled}
+        new = [message for message in messages if message.message_id not in held]
+        for message in new:
+            self.inbox.append(decode_event(message.body))
+            self.inbox_ids.append(message.message_id)
+        return bool(new)
+
+    def put_local(self, event: HistoryEvent) -> None:
+        """Put an event that no message carries into the inbox."""
+        self.inbox.append(event)
+        self.inbox_ids.append(0)
+
+    def restore(self, events: list[HistoryEvent]) -> None:
+        """Put the events of an abandoned turn back, ahead of what arrived since."""
+        self.inbox = events + self.inbox
+        self.inbox_ids = self.taken_ids + self.inbox_ids
+        self.taken_ids = []
+
+    def continue_as_new(
+        self, execution_id: str, input: str | None, version: str | None, carryover: bytes | None
+    ) -> None:
+        """Become the next execution; events addressed to the old one are forgotten."""
+        kept = [
+            (event, message_id)
+            for event, message_id in zip(self.inbox, self.inbox_ids, strict=True)
+            if isinstance(event, _FOR_ANY_EXECUTION)
+        ]
+        self.inbox = [event for event, _ in kept]
+        self.inbox_ids = [message_id for _, message_id in kept]
+        self.execution_id = execution_id
+        self.input = input
+        self.version = version if version is not None else self.version
+        self.sequence = 0
+        self.outstanding.clear()
+        self.unrecorded = 0
+        self.busy = True
+        self.status = OrchestrationStatus.PENDING
+        self.custom_status = None
+        self._put_start(0, carryover)

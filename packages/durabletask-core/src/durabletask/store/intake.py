@@ -1,0 +1,219 @@
+"""Takes in what a poll claimed: new, idle, interrupted, suspect, terminated or orphaned work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, cast
+
+from durabletask.actions import CompleteOrchestration
+from durabletask.backend import ActivityWorkItem
+from durabletask.engine.runtime_state import open_activities
+from durabletask.errors import (
+    ActivityNotRegisteredError,
+    BackendUnavailableError,
+    DurableTaskError,
+    OrchestrationNotRegisteredError,
+)
+from durabletask.history import (
+    ExecutionTerminated,
+    HistoryEvent,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    decode_event,
+    decode_history,
+    encode_event,
+)
+from durabletask.state import FailureDetails, OrchestrationStatus
+from durabletask.store.batch import ActivityRow
+from durabletask.store.instance import OwnedInstance, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from durabletask.backend import OrchestrationWorkItem
+    from durabletask.store.hub import Hub
+    from durabletask.store.record import ClaimedActivity, ClaimedInstance
+    from durabletask.store.source import StoreWorkItemSource
+
+__all__ = ["Intake"]
+
+_log = logging.getLogger("durabletask.store.intake")
+
+_HISTORIES_AT_ONCE = 64
+
+
+class Intake:
+    """Turns claimed rows into owned instances and queued activities of one source."""
+
+    def __init__(self, hub: Hub, source: StoreWorkItemSource) -> None:
+        self._hub = hub
+        self._source = source
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- instances -----------------------------------------------------------------------------
+
+    def take_instances(self, rows: Sequence[ClaimedInstance]) -> None:
+        """Own the claimed instances; those that were interrupted are recovered first."""
+        interrupted: list[tuple[OwnedInstance, ClaimedInstance]] = []
+        for row in rows:
+            try:
+                instance = OwnedInstance.claimed(row)
+            except BackendUnavailableError as error:
+                instance = OwnedInstance(row)
+                self._source.adopt(instance)
+                self._source.set_aside(instance, str(error), None)
+                continue
+            if row.crashes >= self._hub.options.poison_after:
+                self._source.adopt_quietly(instance)
+                self._source.set_aside(instance, _poisoned(row.crashes), None)
+            elif row.name not in self._source.profile.orchestrations:
+                self._take_foreign(instance)
+            elif row.busy and row.sequence:
+                instance.phase = Phase.RECOVERING
+                self._source.adopt(instance)
+                interrupted.append((instance, row))
+            else:
+                self._source.adopt(instance)
+            if row.crashes >= self._hub.options.probation_after:
+                self._source.suspect(instance)
+        if interrupted:
+            task = asyncio.get_running_loop().create_task(self._recover(interrupted))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _take_foreign(self, instance: OwnedInstance) -> None:
+        """An instance whose code is not here: it was terminated, or nobody has the code."""
+        self._source.adopt_quietly(instance)
+        for event in instance.inbox:
+            if isinstance(event, ExecutionTerminated):
+                completion = CompleteOrchestration(
+                    OrchestrationStatus.TERMINATED, event.output, recurse=event.recurse
+                )
+                break
+        else:
+            error = OrchestrationNotRegisteredError(instance.name, self._hub.known_orchestrations())
+            completion = CompleteOrchestration(
+                OrchestrationStatus.FAILED, failure=_failure(error)
+            )
+        self._source.conclude(instance, completion)
+
+    async def _recover(self, interrupted: list[tuple[OwnedInstance, ClaimedInstance]]) -> None:
+        """Start again the activities that the former owner ran itself and did not finish.
+
+        Such an activity has no queue row; that it is scheduled in the history, has no outcome
+        there, none in the inbox and no queue row is what says that it must run. Claim, inbox and
+        queue were read in one snapshot, and the history cannot change while we own the instance.
+        """
+        for start in range(0, len(interrupted), _HISTORIES_AT_ONCE):
+            group = interrupted[start : start + _HISTORIES_AT_ONCE]
+            chunks = await self._read([instance for instance, _ in group])
+            for (instance, row), history in zip(group, chunks, strict=True):
+                if self._source.owned.get(instance.instance_id) is not instance:
+                    continue
+                try:
+                    self._resume(instance, row, decode_history(history))
+                except BackendUnavailableError as error:
+                    self._source.set_aside(instance, str(error), None)
+            await asyncio.sleep(0)
+
+    async def _read(self, instances: Sequence[OwnedInstance]) -> list[list[bytes]]:
+        wanted = [(instance.instance_id, instance.execution_id) for instance in instances]
+        delay = 0.02
+        while True:
+            try:
+                return await self._hub.store.read_history(wanted)
+            except BackendUnavailableError as error:
+                _log.warning("history cannot be read now: %s", error)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                delay = min(delay * 2, 2.0)
+
+    def _resume(
+        self, instance: OwnedInstance, row: ClaimedInstance, history: list[HistoryEvent]
+    ) -> None:
+        arrived = {
+            event.task_id
+            for event in instance.inbox
+            if isinstance(event, (TaskCompleted, TaskFailed))
+        }
+        missing = [
+            event
+            for task_id, event in open_activities(history).items()
+            if task_id not in row.queued and task_id not in arrived
+        ]
+        known = self._source.profile.activities
+        local = [event for event in missing if event.name in known]
+        for event in missing:
+            if event.name not in known:
+                self._source.lane.pending.activities.append(
+                    ActivityRow(
+                        instance.instance_id,
+                        instance.execution_id,
+                        event.task_id,
+                        event.name,
+                        encode_event(event),
+                    )
+                )
+                self._source.lane.kick()
+        instance.history = history
+        instance.outstanding.update(event.task_id for event in local)
+        instance.unrecorded = len(local)
+        instance.phase = Phase.IDLE
+        self._source.start_activities(instance, local)
+        if instance.inbox:
+            self._source.make_ready(instance)
+
+    async def load(self, items: Sequence[OrchestrationWorkItem]) -> list[list[HistoryEvent]]:
+        """Histories for a worker that does not hold these sessions."""
+        instances = [cast("OwnedInstance", item.token) for item in items]
+        missing = [instance for instance in instances if instance.history is None]
+        if missing:
+            for instance, chunks in zip(missing, await self._read(missing), strict=True):
+                instance.history = decode_history(chunks)
+        histories: list[list[HistoryEvent]] = []
+        for instance, item in zip(instances, items, strict=True):
+            history, instance.history = instance.history or [], None
+            lost = self._source.owned.get(item.instance_id) is not instance
+            histories.append([] if lost else history)
+        return histories
+
+    # --- activities ----------------------------------------------------------------------------
+
+    def take_activity(self, claimed: ClaimedActivity) -> None:
+        """Queue an activity of the shared queue, or fail it if it cannot or must not be run."""
+        event = cast("TaskScheduled", decode_event(claimed.body))
+        refusal: DurableTaskError | None = None
+        if claimed.name not in self._source.profile.activities:
+            refusal = ActivityNotRegisteredError(claimed.name, self._hub.known_activities())
+        elif claimed.attempts > self._hub.options.poison_after:
+            refusal = DurableTaskError(_poisoned(claimed.attempts - 1))
+        if refusal is not None:
+            self._source.finish_claimed(claimed, TaskFailed(event.task_id, _failure(refusal)))
+            return
+        self._source.offer(
+            ActivityWorkItem(
+                claimed.instance_id,
+                claimed.execution_id,
+                event.task_id,
+                event.name,
+                event.input,
+                event.version,
+                event.tags,
+                claimed,
+            )
+        )
+
+
+def _failure(error: DurableTaskError) -> FailureDetails:
+    kind = type(error)
+    return FailureDetails(f"{kind.__module__}.{kind.__qualname__}", str(error), non_retriable=True)
+
+
+def _poisoned(deaths: int) -> str:
+    return (
+        f"poisoned: {deaths} workers died while they ran it and none got anywhere; find out what "
+        "kills the process (out of memory, os._exit, a crash in an extension), then release it "
+        "with resume_orchestration"
+    )

@@ -1,0 +1,156 @@
+"""Keeps a lane alive, ends dead ones, and watches for work that nobody can do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from durabletask.errors import (
+    ActivityNotRegisteredError,
+    BackendUnavailableError,
+    LaneFencedError,
+    OrchestrationNotRegisteredError,
+)
+from durabletask.store.instance import Phase
+
+if TYPE_CHECKING:
+    from durabletask.store.hub import Hub
+    from durabletask.store.source import StoreWorkItemSource
+
+__all__ = ["Keeper"]
+
+_log = logging.getLogger("durabletask.store.keeper")
+
+_LOOK_EVERY = 1.0
+_RELEASED_AT_ONCE = 500
+
+
+class Keeper:
+    """The background duties of one work item source: a few store calls a second at most.
+
+    Attributes:
+        orphans, orphan_activities: names that no live worker of the hub knows and whose work has
+            waited longer than the grace period; this source claims such work to fail it with a
+            clear text (rule *failure-unregistered*).
+    """
+
+    def __init__(self, hub: Hub, source: StoreWorkItemSource) -> None:
+        self.orphans: frozenset[str] = frozenset()
+        self.orphan_activities: frozenset[str] = frozenset()
+        self._hub = hub
+        self._source = source
+        self._warned: set[tuple[str, str]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; the lane is open."""
+        self._task = asyncio.create_task(self._run(), name="durabletask-keeper")
+
+    def stop(self) -> None:
+        """End. The lane is to be closed soon, or its lease runs out."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self) -> None:
+        lease = self._hub.options.lease
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(min(_LOOK_EVERY, lease / 3))
+            try:
+                if time.monotonic() - renewed >= lease / 3:
+                    # Taken before the call: a slow answer must not make the lease look younger.
+                    renewed = time.monotonic()
+                    await self._renew()
+                    self._release_idle()
+                await self._find_orphans()
+            except BackendUnavailableError as error:
+                _log.warning("the lane could not be looked after, next try soon: %s", error)
+            except Exception:
+                _log.exception("looking after the lane failed; it goes on")
+
+    async def _renew(self) -> None:
+        key = self._source.lane.key
+        if key is None:
+            return
+        try:
+            self._source.standing = await self._hub.store.renew_lane(key)
+        except LaneFencedError:
+            await self._source.lost(key)
+        if await self._hub.store.take_over():
+            self._source.scout.soon()
+
+    # --- names nobody knows --------------------------------------------------------------------
+
+    def expect_activity(self, name: str) -> None:
+        """An activity goes to the shared queue; warn at once if nobody is known to run it."""
+        standing = self._source.standing
+        if name not in self._source.profile.activities and (
+            standing is None or name not in standing.activities
+        ):
+            self._warn("activity", name)
+
+    async def _find_orphans(self) -> None:
+        waiting = await self._hub.store.unclaimed(_LOOK_EVERY)
+        if not waiting:
+            self.orphans = self.orphan_activities = frozenset()
+            return
+        if self._source.lane.key is not None:
+            self._source.standing = await self._hub.store.renew_lane(self._source.lane.key)
+        for work in waiting:
+            if not self._is_known(work.kind, work.name):
+                self._warn(work.kind, work.name)
+        late = await self._hub.store.unclaimed(self._source.profile.unregistered_grace)
+        unknown = [work for work in late if not self._is_known(work.kind, work.name)]
+        self.orphans = frozenset(work.name for work in unknown if work.kind == "orchestration")
+        self.orphan_activities = frozenset(
+            work.name for work in unknown if work.kind == "activity"
+        )
+        if unknown:
+            self._source.scout.soon()
+
+    def _is_known(self, kind: str, name: str) -> bool:
+        if kind == "activity":
+            return name in self._hub.known_activities()
+        return name in self._hub.known_orchestrations()
+
+    def _warn(self, kind: str, name: str) -> None:
+        if (kind, name) in self._warned:
+            return
+        self._warned.add((kind, name))
+        error = (
+            ActivityNotRegisteredError(name, self._hub.known_activities())
+            if kind == "activity"
+            else OrchestrationNotRegisteredError(name, self._hub.known_orchestrations())
+        )
+        _log.warning(
+            "%s; it waits for a worker that does, and fails after %g s",
+            error,
+            self._source.profile.unregistered_grace,
+        )
+
+    # --- sharing -------------------------------------------------------------------------------
+
+    def _release_idle(self) -> None:
+        """Give idle instances up, so that whichever worker is free can take their next turn."""
+        standing = self._source.standing
+        if standing is None or standing.lanes <= 1:
+            return
+        before = time.monotonic() - self._hub.options.idle_release
+        released = 0
+        for instance in self._source.owned.values():
+            if (
+                instance.phase is Phase.IDLE
+                and not instance.inbox
+                and not instance.unrecorded
+                and instance.idle_since < before
+            ):
+                instance.phase = Phase.COMMITTING
+                self._source.lane.pending.released.append((instance, False))
+                released += 1
+                if released == _RELEASED_AT_ONCE:
+                    break
+        if released:
+            self._source.lane.kick()

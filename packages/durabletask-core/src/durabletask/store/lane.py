@@ -1,0 +1,197 @@
+"""A lane: one ordered commit channel into the store.
+
+Group commit happens here by itself: while one batch is on its way the next one collects. A lane
+has at most one batch in flight, so what it writes is ordered, and what a batch depends on is
+durable before the batch is sent (rule *turn-atomic*). Effects run only after the store said yes
+(rule *activity-once*: nothing starts before the turn that scheduled it is durable).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from durabletask.errors import (
+    BackendClosedError,
+    BackendUnavailableError,
+    LaneFencedError,
+    UnknownCommitError,
+)
+from durabletask.store.pending import PendingBatch
+
+if TYPE_CHECKING:
+    from durabletask.store.api import Store
+    from durabletask.store.batch import Batch, CommitResult, LaneKey
+    from durabletask.store.record import LaneOptions, LaneStanding
+
+__all__ = ["Lane", "LaneOwner"]
+
+_log = logging.getLogger("durabletask.store.lane")
+
+_FIRST_RETRY = 0.02
+_LAST_RETRY = 2.0
+
+
+class LaneOwner(Protocol):
+    """What a lane tells the work item source, or the client channel, that uses it."""
+
+    def committed(self, batch: PendingBatch, result: CommitResult) -> None:
+        """The batch is durable: run its effects."""
+
+    def lane_lost(self) -> None:
+        """The epoch is no longer valid: forget everything that was owned."""
+
+    def lane_opened(self, standing: LaneStanding) -> None:
+        """The lane (or the one that replaces it) is open."""
+
+    def turns_ready(self) -> bool:
+        """Whether turns are about to be handed in, which had better share the next batch."""
+
+
+class Lane:
+    """One commit channel. ``pending`` is what the next batch will hold; ``kick`` sends it.
+
+    Everything here runs on one event loop; ``pending`` is swapped for a fresh one without an
+    await in between, so no entry is lost or sent twice.
+    """
+
+    def __init__(self, store: Store, options: LaneOptions, owner: LaneOwner) -> None:
+        self.pending = PendingBatch()
+        self.key: LaneKey | None = None
+        self._store = store
+        self._options = options
+        self._owner = owner
+        self._number = 0
+        self._replacing = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Register the lane and start committing."""
+        self.key, standing = await self._store.open_lane(self._options)
+        self._owner.lane_opened(standing)
+        self._task = asyncio.create_task(self._run(), name=f"durabletask-lane-{self.key.lane_id}")
+
+    def kick(self) -> None:
+        """Send what is pending as soon as the lane is free."""
+        self._idle.clear()
+        self._wake.set()
+
+    async def flush(self) -> None:
+        """Wait until everything handed in so far is durable or dropped."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Stop committing, give the lane up and fail whatever clients still wait for."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        self.pending.fail_clients(BackendClosedError("the backend was closed before the commit"))
+        self.pending = PendingBatch()
+        self._idle.set()
+        if self.key is not None:
+            key, self.key = self.key, None
+            try:
+                await self._store.close_lane(key)
+            except (BackendUnavailableError, LaneFencedError) as error:
+                _log.warning("lane %d could not be closed and will expire: %s", key.lane_id, error)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self.pending:
+                # Turns that are ready now are run within one or two passes of the loop; waiting
+                # for them costs microseconds and saves a commit (an eager start and its first
+                # turn become one).
+                for _ in range(3):
+                    if not self._owner.turns_ready():
+                        break
+                    await asyncio.sleep(0)
+                batch, self.pending = self.pending, PendingBatch()
+                try:
+                    await self._commit(batch)
+                except BaseException:
+                    batch.fail_clients(BackendClosedError("the backend was closed in a commit"))
+                    raise
+            if not self._wake.is_set():
+                self._idle.set()
+
+    async def _commit(self, pending: PendingBatch) -> None:
+        async with self._replacing:
+            key = self.key
+        if key is None:  # closed while the lane was being replaced
+            pending.fail_clients(BackendClosedError("the backend was closed before the commit"))
+            return
+        self._number += 1
+        batch = pending.freeze(key, self._number)
+        try:
+            result = await self._settle(batch)
+        except LaneFencedError as error:
+            _log.warning("lane %d was lost: %s", batch.lane.lane_id, error)
+            await self.replace(batch.lane, pending.client_part())
+            return
+        self._owner.committed(pending, result)
+
+    async def _settle(self, batch: Batch) -> CommitResult:
+        """Commit until the store has said yes, or that the lane is lost.
+
+        Unknown is a third answer: the epoch is raised first, which makes the lost request
+        harmless wherever it still is, and only then the lane looks whether it was applied.
+        """
+        delay = _FIRST_RETRY
+        unknown = False
+        while True:
+            try:
+                if unknown:
+                    self.key, applied = await self._store.resolve(batch)
+                    if applied is not None:
+                        return applied
+                    batch = msgspec.structs.replace(batch, lane=self.key)
+                    unknown = False
+                return await self._store.commit(batch)
+            except UnknownCommitError as error:
+                unknown = True
+                _log.warning("the outcome of a commit is unknown and is looked up: %s", error)
+            except BackendUnavailableError as error:
+                _log.warning("the store cannot commit now, next try in %.2f s: %s", delay, error)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                delay = min(delay * 2, _LAST_RETRY)
+
+    async def replace(self, lost: LaneKey, unsent: PendingBatch | None = None) -> None:
+        """Open a new lane in place of ``lost``; clients' requests are carried over.
+
+        Whatever the lost lane's owner had prepared is dropped: its instances belong to others
+        now, who make the same turns from the same history. Several tasks may find the loss (a
+        commit, a poll, a renewal); the lock and the lane id let only the first one act on it.
+        """
+        async with self._replacing:
+            if unsent:
+                self.pending.prepend(unsent)
+            if self.key is not None and self.key.lane_id == lost.lane_id:
+                self._owner.lane_lost()
+                self.pending = self.pending.client_part()
+                self.key, self._number = None, 0
+                await self._reopen()
+        if self.pending:
+            self.kick()
+
+    async def _reopen(self) -> None:
+        delay = _FIRST_RETRY
+        while True:
+            try:
+                self.key, standing = await self._store.open_lane(self._options)
+            except BackendUnavailableError as error:
+                _log.warning("no new lane can be opened now: %s", error)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                delay = min(delay * 2, _LAST_RETRY)
+            else:
+                self._owner.lane_opened(standing)
+                return

@@ -1,0 +1,532 @@
+"""The work item source of a storage backend: what one worker owns, gets and gives back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from durabletask.backend import (
+    ActivityResult,
+    ActivityWorkItem,
+    OrchestrationResult,
+    OrchestrationWorkItem,
+    WorkItem,
+    WorkItemSource,
+)
+from durabletask.engine.runtime_state import apply_actions, status_after
+from durabletask.history import (
+    HistoryEvent,
+    OrchestratorStarted,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    decode_chunk,
+    encode_event,
+)
+from durabletask.store.batch import ActivityRow, FinishedActivity, LaneKey, Message, Park
+from durabletask.store.effect import TurnEffect
+from durabletask.store.instance import OwnedInstance, Phase
+from durabletask.store.keeper import Keeper
+from durabletask.store.lane import Lane
+from durabletask.store.record import ClaimedActivity, Interest, LaneOptions
+from durabletask.store.intake import Intake
+from durabletask.store.scout import Scout
+from durabletask.store.turn import build_turn, child_request, outgoing, parent_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from durabletask.actions import CompleteOrchestration
+    from durabletask.backend import WorkerProfile
+    from durabletask.store.batch import CommitResult, NewInstance
+    from durabletask.store.hub import Hub
+    from durabletask.store.pending import PendingBatch
+    from durabletask.store.record import LaneStanding, Work
+
+__all__ = ["StoreWorkItemSource"]
+
+_log = logging.getLogger("durabletask.store.source")
+
+_BURST = 256
+"""Work items handed out at once, so that the event loop gets a breath between bursts."""
+
+
+class StoreWorkItemSource(WorkItemSource):
+    """Owns instances on a lane, hands out their turns and activities, takes the outcomes.
+
+    Single-threaded on the event loop; no method here awaits between reading and changing the
+    tables below, so each hand-over is atomic to the others.
+    """
+
+    def __init__(self, hub: Hub, profile: WorkerProfile) -> None:
+        self.profile = profile
+        self.standing: LaneStanding | None = None
+        self.owned: dict[str, OwnedInstance] = {}
+        self.draining = False
+        self._hub = hub
+        self._ready: deque[OwnedInstance] = deque()
+        self._activities: deque[ActivityWorkItem] = deque()
+        self._turns_out = 0
+        self._activities_out = 0
+        self._arrival: asyncio.Future[None] | None = None
+        self._returned: asyncio.Future[None] | None = None
+        self._suspect: OwnedInstance | None = None
+        self._fingerprints = profile.orchestrations
+        options = LaneOptions(
+            worker=profile.name,
+            lease=hub.options.lease,
+            orchestrations=profile.orchestrations,
+            activities=profile.activities,
+        )
+        self.lane = Lane(hub.store, options, self)
+        self._intake = Intake(hub, self)
+        self.scout = Scout(hub.store, self, hub.options.poll_interval)
+        self._keeper = Keeper(hub, self)
+
+    async def open(self) -> None:
+        """Open the lane, take over what dead lanes left, and look for work once."""
+        await self.lane.open()
+        await self._hub.store.take_over()
+        await self.scout.start()
+        self._keeper.start()
+
+    # --- seam 1: hand out ----------------------------------------------------------------------
+
+    async def receive(self) -> list[WorkItem]:
+        while True:
+            if self.draining:
+                return []
+            items = self._hand_out()
+            if items:
+                return items
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+
+    def _hand_out(self) -> list[WorkItem]:
+        items: list[WorkItem] = []
+        now = self._hub.store.now()
+        room = min(self.profile.max_orchestrations - self._turns_out, _BURST)
+        while self._ready and room > 0:
+            instance = self._ready.popleft()
+            if instance.phase is Phase.READY:
+                items.append(self._turn_item(instance, now))
+                self._turns_out += 1
+                room -= 1
+        room = min(len(self._activities), self.profile.max_activities - self._activities_out, _BURST)
+        for _ in range(room):
+            items.append(self._activities.popleft())
+        self._activities_out += max(room, 0)
+        return items
+
+    def _turn_item(self, instance: OwnedInstance, now: int) -> OrchestrationWorkItem:
+        # Rule replay-clock: never behind the last turn, whatever the clocks say.
+        started = OrchestratorStarted(max(now, instance.clock))
+        events: list[HistoryEvent] = [started, *instance.inbox]
+        instance.taken_ids = instance.inbox_ids
+        instance.inbox, instance.inbox_ids = [], []
+        instance.phase = Phase.RUNNING
+        return OrchestrationWorkItem(
+            instance.instance_id,
+            instance.execution_id,
+            instance.name,
+            instance.version,
+            instance.sequence,
+            events,
+            instance,
+        )
+
+    def _notify(self) -> None:
+        """Wake ``receive``, or ``drain`` if that is what waits."""
+        waiting = self._returned if self.draining else self._arrival
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    async def load_history(
+        self, items: Sequence[OrchestrationWorkItem]
+    ) -> list[list[HistoryEvent]]:
+        return await self._intake.load(items)
+
+    # --- seam 1: take back ---------------------------------------------------------------------
+
+    def complete_orchestration(
+        self, item: OrchestrationWorkItem, result: OrchestrationResult
+    ) -> None:
+        instance = self._returned_turn(item)
+        if instance is None:
+            return
+        outcome = apply_actions(item.events, result.actions)
+        status = status_after(instance.status, item.events)
+        recorded_at = cast("OrchestratorStarted", item.events[0]).timestamp
+        if instance.sequence:
+            # Outcomes of our own activities carry message id 0. In the first turn nothing has
+            # run yet, and the zeros are the start event and carried-over events.
+            instance.unrecorded -= instance.taken_ids.count(0)
+        pending = self.lane.pending
+        ended = outcome.completion is not None or outcome.continuation is not None
+        local = self._place_activities(instance, outcome.activities, pending, ended=ended)
+        turn = build_turn(
+            instance,
+            outcome,
+            recorded_at=recorded_at,
+            status=status,
+            busy=instance.unrecorded > 0,
+            custom_status=result.custom_status,
+        )
+        instance.phase = Phase.COMMITTING
+        pending.turns.append(turn)
+        pending.effects.append(
+            TurnEffect(instance, turn, outcome, local, status, result.custom_status)
+        )
+        for child in outcome.children:
+            owned = self.has_room_for(child.name, len(outcome.children))
+            pending.creates.append(child_request(instance, child, recorded_at, owned=owned))
+            pending.create_futures.append(None)
+        if outcome.sent:
+            self._send(outgoing(outcome))
+        if outcome.completion is not None:
+            message = parent_message(instance, outcome.completion)
+            if message is not None:
+                self._send([message])
+        self.lane.kick()
+
+    def _returned_turn(self, item: OrchestrationWorkItem) -> OwnedInstance | None:
+        """The instance of a turn that comes back, or None if it was lost meanwhile."""
+        self._turns_out -= 1
+        if self._ready or self.draining:
+            self._notify()
+        instance: OwnedInstance = item.token
+        if instance.phase is not Phase.RUNNING or instance.execution_id != item.execution_id:
+            return None
+        return instance if self.owned.get(instance.instance_id) is instance else None
+
+    def _place_activities(
+        self,
+        instance: OwnedInstance,
+        scheduled: list[TaskScheduled],
+        pending: PendingBatch,
+        *,
+        ended: bool,
+    ) -> list[TaskScheduled]:
+        """Decide who runs each activity: this lane without a queue row, or the shared queue.
+
+        Activities scheduled in the turn that ends an execution go to the queue: nobody will own
+        the instance when they run.
+        """
+        local: list[TaskScheduled] = []
+        known = self.profile.activities
+        room = self._hub.options.local_backlog - len(self._activities)
+        alone = self.standing is None or self.standing.lanes <= 1
+        for event in scheduled:
+            if not ended and event.name in known and (alone or room > len(local)):
+                local.append(event)
+                instance.outstanding.add(event.task_id)
+            else:
+                pending.activities.append(
+                    ActivityRow(
+                        instance.instance_id,
+                        instance.execution_id,
+                        event.task_id,
+                        event.name,
+                        encode_event(event),
+                    )
+                )
+                self._keeper.expect_activity(event.name)
+        instance.unrecorded += len(local)
+        return local
+
+    def _send(self, messages: list[Message]) -> None:
+        self.lane.pending.messages += messages
+        self.lane.pending.message_futures += [None] * len(messages)
+
+    def complete_activity(self, item: ActivityWorkItem, result: ActivityResult) -> None:
+        self._activities_out -= 1
+        if self._activities or self.draining:
+            self._notify()
+        event: HistoryEvent
+        if result.failure is None:
+            event = TaskCompleted(item.task_id, result.result)
+        else:
+            event = TaskFailed(item.task_id, result.failure)
+        token = item.token
+        if isinstance(token, OwnedInstance):
+            # Counted once: the number leaves ``outstanding`` with the first outcome, and a lost
+            # or finished instance has an empty set.
+            if token.execution_id == item.execution_id and item.task_id in token.outstanding:
+                token.outstanding.discard(item.task_id)
+                token.put_local(event)
+                self.make_ready(token)
+        else:
+            self.finish_claimed(token, event)
+
+    def finish_claimed(self, claimed: ClaimedActivity, event: HistoryEvent) -> None:
+        """Hand back an activity of the shared queue with its outcome."""
+        message = Message(
+            claimed.instance_id, encode_event(event), execution_id=claimed.execution_id
+        )
+        self.lane.pending.finished.append(
+            FinishedActivity(claimed.activity_id, claimed.token, message)
+        )
+        self.lane.kick()
+
+    def abandon(self, item: WorkItem, delay: float = 0.0) -> None:
+        later = asyncio.get_running_loop().call_later
+        if isinstance(item, OrchestrationWorkItem):
+            instance = self._returned_turn(item)
+            if instance is not None:
+                instance.restore(item.events[1:])
+                instance.phase = Phase.IDLE
+                later(delay, self.make_ready, instance)
+        else:
+            self._activities_out -= 1
+            later(delay, self._reoffer, item)
+
+    def _reoffer(self, item: ActivityWorkItem) -> None:
+        if isinstance(item.token, OwnedInstance):
+            if item.task_id in item.token.outstanding:
+                self._activities.append(item)
+                self._notify()
+        else:
+            self.lane.pending.returned.append((item.token.activity_id, item.token.token))
+            self.lane.kick()
+
+    def park(self, item: OrchestrationWorkItem, reason: str) -> None:
+        instance = self._returned_turn(item)
+        if instance is not None:
+            self.set_aside(instance, reason, self._fingerprints.get(instance.name))
+
+    def set_aside(self, instance: OwnedInstance, reason: str, code: str | None) -> None:
+        """Park an owned instance."""
+        instance.phase = Phase.COMMITTING
+        self.lane.pending.parked.append(
+            (Park(instance.instance_id, instance.execution_id, reason, code), instance)
+        )
+        self.lane.kick()
+
+    async def drain(self, timeout: float) -> None:
+        if self.draining:
+            return
+        self._notify()
+        self.draining = True
+        self._keeper.stop()
+        await self.scout.stop()
+        deadline = time.monotonic() + timeout
+        while (self._turns_out or self._activities_out) and time.monotonic() < deadline:
+            self._returned = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._returned], timeout=max(0.0, deadline - time.monotonic()))
+        try:
+            await asyncio.wait_for(self.lane.flush(), max(0.05, deadline - time.monotonic()))
+        except TimeoutError:
+            _log.warning("the store did not take the last commits within the limit")
+        self.lane_lost()
+        await self.lane.close()
+        self._hub.source_closed(self)
+
+    # --- what is owned -------------------------------------------------------------------------
+
+    def has_room_for(self, name: str, extra: int = 1) -> bool:
+        """Whether a new instance of that name should be owned by this lane from birth.
+
+        A lane that is alone on its hub takes everything it can run; with others about it leaves
+        what exceeds its backlog to them.
+        """
+        if self.draining or name not in self.profile.orchestrations:
+            return False
+        alone = self.standing is None or self.standing.lanes <= 1
+        return alone or len(self._ready) + extra <= self.profile.max_orchestrations
+
+    def interest(self) -> Interest:
+        """What the next poll may hand to this lane."""
+        if self.draining:
+            room = queue = 0
+        else:
+            room = max(0, 2 * self.profile.max_orchestrations - len(self._ready) - self._turns_out)
+            queue = max(
+                0, 2 * self.profile.max_activities - len(self._activities) - self._activities_out
+            )
+        return Interest(
+            orchestrations=frozenset(self.profile.orchestrations.keys() | self._keeper.orphans),
+            activities=self.profile.activities | self._keeper.orphan_activities,
+            max_instances=room,
+            max_activities=queue,
+            suspects=self._suspect is None,
+            probation_after=self._hub.options.probation_after,
+        )
+
+    def adopt(self, instance: OwnedInstance) -> None:
+        """Own an instance from now on; it is ready if its inbox is not empty."""
+        self.owned[instance.instance_id] = instance
+        if instance.inbox:
+            self.make_ready(instance)
+
+    def adopt_quietly(self, instance: OwnedInstance) -> None:
+        """Own an instance that is about to be ended or set aside without running it."""
+        self.owned[instance.instance_id] = instance
+
+    def make_ready(self, instance: OwnedInstance) -> None:
+        """Queue the next turn, unless one is queued, out or being committed already."""
+        if instance.phase is Phase.IDLE and self.owned.get(instance.instance_id) is instance:
+            instance.phase = Phase.READY
+            self._ready.append(instance)
+            self._notify()
+
+    def start_activities(self, instance: OwnedInstance, events: Iterable[TaskScheduled]) -> None:
+        """Queue activities that this lane runs itself; their schedule is durable."""
+        for event in events:
+            self._activities.append(
+                ActivityWorkItem(
+                    instance.instance_id,
+                    instance.execution_id,
+                    event.task_id,
+                    event.name,
+                    event.input,
+                    event.version,
+                    event.tags,
+                    instance,
+                )
+            )
+        self._notify()
+
+    def arrived(self, work: Work, handled: set[int]) -> None:
+        """Take in what a poll brought."""
+        for instance_id, messages in work.inbox.items():
+            instance = self.owned.get(instance_id)
+            if instance is not None and instance.deliver(messages, handled):
+                self.make_ready(instance)
+        if work.instances:
+            self._intake.take_instances(work.instances)
+        for claimed in work.activities:
+            self._intake.take_activity(claimed)
+
+    def suspect(self, instance: OwnedInstance) -> None:
+        """Remember the one instance that is run on probation; no other is claimed meanwhile."""
+        self._suspect = instance
+
+    def offer(self, item: ActivityWorkItem) -> None:
+        """Queue an activity for the worker."""
+        self._activities.append(item)
+        self._notify()
+
+    def conclude(self, instance: OwnedInstance, completion: CompleteOrchestration) -> None:
+        """End an instance that no code here can run, in a turn without user code."""
+        item = self._turn_item(instance, self._hub.store.now())
+        self._turns_out += 1
+        self.complete_orchestration(item, OrchestrationResult([completion]))
+
+    def forget(self, instance: OwnedInstance) -> None:
+        """Stop owning an instance; late outcomes of its activities will be ignored."""
+        if self.owned.get(instance.instance_id) is instance:
+            del self.owned[instance.instance_id]
+        instance.outstanding.clear()
+        instance.phase = Phase.IDLE
+        if self._suspect is instance:
+            self._suspect = None
+
+    # --- lane owner ----------------------------------------------------------------------------
+
+    def turns_ready(self) -> bool:
+        return bool(self._ready) and self._turns_out < self.profile.max_orchestrations
+
+    def lane_opened(self, standing: LaneStanding) -> None:
+        self.standing = standing
+
+    def lane_lost(self) -> None:
+        for instance in [*self.owned.values()]:
+            self.forget(instance)
+        self._ready.clear()
+        self._activities = deque(
+            item for item in self._activities if not isinstance(item.token, OwnedInstance)
+        )
+
+    async def lost(self, key: LaneKey) -> None:
+        """A poll or renewal found the lane taken over."""
+        await self.lane.replace(key)
+        self.scout.soon()
+
+    def committed(self, batch: PendingBatch, result: CommitResult) -> None:
+        self._creates_committed(batch, result)
+        for effect in batch.effects:
+            if self.owned.get(effect.instance.instance_id) is effect.instance:
+                self._turn_committed(effect)
+            else:
+                self._hub.waiters.refresh(effect.instance.instance_id)
+        for park, instance in batch.parked:
+            self.forget(instance)
+            _log.error("orchestration %r is set aside: %s", park.instance_id, park.reason)
+        for instance, _ in batch.released:
+            self.forget(instance)
+            if instance.inbox:  # came in while the release was on its way; whoever claims has it
+                self.scout.soon()
+        for position, sent in enumerate(batch.message_futures):
+            if sent is not None and not sent.done():
+                sent.set_result(position not in result.missing)
+        if batch.messages or batch.finished or batch.activities or result.refused or batch.returned:
+            self._hub.work_written()
+
+    def _creates_committed(self, batch: PendingBatch, result: CommitResult) -> None:
+        unowned = False
+        for position, (row, created) in enumerate(
+            zip(batch.creates, batch.create_futures, strict=True)
+        ):
+            refused = position in result.refused
+            if created is not None and not created.done():
+                created.set_result(not refused)
+            if not row.owned:
+                unowned = True
+            elif refused:
+                self._drop_refused(row)
+            elif row.instance_id not in self.owned:
+                self.adopt(OwnedInstance.created(row))
+        if unowned:
+            self._hub.work_written()
+
+    def _drop_refused(self, row: NewInstance) -> None:
+        instance = self.owned.get(row.instance_id)
+        if instance is not None and instance.execution_id == row.execution_id:
+            self.forget(instance)
+
+    def _turn_committed(self, effect: TurnEffect) -> None:
+        instance, turn, outcome = effect.instance, effect.turn, effect.outcome
+        if turn.consumed:
+            self.scout.consumed(turn.consumed)
+        instance.taken_ids = []
+        instance.clock = turn.recorded_at
+        if effect.turn.crashes_cleared:
+            instance.crashes = 0
+            if self._suspect is instance:
+                self._suspect = None
+        if outcome.completion is not None:
+            self.forget(instance)
+            self._hub.waiters.finished(effect)
+            return
+        instance.phase = Phase.IDLE
+        if turn.next is not None:
+            instance.continue_as_new(
+                turn.next.execution_id, turn.next.input, turn.next.version, turn.next.carryover
+            )
+            self.make_ready(instance)
+            return
+        instance.sequence += 1
+        if turn.update is not None and turn.update.busy is not msgspec.UNSET:
+            instance.busy = turn.update.busy
+        self._status_changed(effect)
+        if turn.timers:
+            self.scout.due(min(timer.visible_at for timer in turn.timers))
+        if effect.local:
+            self.start_activities(instance, effect.local)
+        if instance.inbox:
+            self.make_ready(instance)
+        else:
+            instance.idle_since = time.monotonic()
+
+    def _status_changed(self, effect: TurnEffect) -> None:
+        instance = effect.instance
+        if effect.custom_status is not msgspec.UNSET:
+            instance.custom_status = effect.custom_status
+        if effect.status is not instance.status:
+            instance.status = effect.status
+            self._hub.waiters.started(instance)

@@ -1,0 +1,178 @@
+"""From the outcome of a turn to what a store writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from durabletask.history import (
+    ExecutionTerminated,
+    HistoryEvent,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceFailed,
+    encode_chunk,
+    encode_event,
+)
+from durabletask.state import FailureDetails, OrchestrationStatus, ParentInstance
+from durabletask.store.batch import (
+    FINISHED_STATUSES,
+    InstanceUpdate,
+    Message,
+    NewInstance,
+    NextExecution,
+    Turn,
+)
+from durabletask.store.identity import new_execution_id
+
+if TYPE_CHECKING:
+    from durabletask.actions import CompleteOrchestration, CreateSubOrchestration
+    from durabletask.engine.runtime_state import TurnOutcome
+    from durabletask.store.instance import OwnedInstance
+
+__all__ = ["build_turn", "child_request", "outgoing", "parent_message"]
+
+_encode_failure = msgspec.msgpack.Encoder().encode
+
+
+def build_turn(
+    instance: OwnedInstance,
+    outcome: TurnOutcome,
+    *,
+    recorded_at: int,
+    status: OrchestrationStatus,
+    busy: bool,
+    custom_status: str | None | msgspec.UnsetType,
+) -> Turn:
+    """The turn as one value, with only those columns that change."""
+    completion = outcome.completion
+    continuation = outcome.continuation
+    to_children: bytes | None = None
+    next_execution: NextExecution | None = None
+    if continuation is not None:
+        next_execution = NextExecution(
+            execution_id=new_execution_id(recorded_at),
+            input=continuation.input,
+            version=continuation.version if continuation.version is not None else instance.version,
+            carryover=encode_chunk(continuation.carryover) if continuation.carryover else None,
+        )
+        update = None
+    else:
+        if completion is not None:
+            update = _completed(completion, custom_status)
+            if completion.recurse:
+                to_children = encode_event(ExecutionTerminated(completion.result))
+        else:
+            update = _changed(instance, status, busy, custom_status)
+    return Turn(
+        instance_id=instance.instance_id,
+        execution_id=instance.execution_id,
+        sequence=instance.sequence,
+        recorded_at=recorded_at,
+        chunk=encode_chunk(outcome.events),
+        consumed=[message_id for message_id in instance.taken_ids if message_id],
+        timers=[
+            Message(
+                instance.instance_id,
+                encode_event(timer),
+                execution_id=instance.execution_id,
+                visible_at=timer.fire_at,
+            )
+            for timer in outcome.timers
+        ]
+        if completion is None and continuation is None
+        else [],
+        update=update,
+        next=next_execution,
+        to_children=to_children,
+        crashes_cleared=instance.crashes > 0,
+    )
+
+
+def _completed(
+    completion: CompleteOrchestration, custom_status: str | None | msgspec.UnsetType
+) -> InstanceUpdate:
+    return InstanceUpdate(
+        status=completion.status.value,
+        output=completion.result,
+        failure=None if completion.failure is None else _encode_failure(completion.failure),
+        custom_status=custom_status,
+        busy=False,
+    )
+
+
+def _changed(
+    instance: OwnedInstance,
+    status: OrchestrationStatus,
+    busy: bool,
+    custom_status: str | None | msgspec.UnsetType,
+) -> InstanceUpdate | None:
+    if (
+        status is instance.status
+        and busy == instance.busy
+        and custom_status is msgspec.UNSET
+    ):
+        return None  # the common case: a mid-life turn writes history and nothing else
+    return InstanceUpdate(
+        status=status.value if status is not instance.status else msgspec.UNSET,
+        busy=busy if busy != instance.busy else msgspec.UNSET,
+        custom_status=custom_status,
+    )
+
+
+def child_request(
+    instance: OwnedInstance, child: CreateSubOrchestration, now: int, *, owned: bool
+) -> NewInstance:
+    """The child of a ``call_sub_orchestration``.
+
+    If its id is taken the parent hears of a failed child in the same commit; a retry may replace
+    the finished child of its earlier attempt (rule *retry-type*).
+    """
+    refusal = SubOrchestrationInstanceFailed(
+        child.task_id,
+        FailureDetails(
+            "durabletask.errors.InstanceAlreadyExistsError",
+            f"an orchestration instance {child.instance_id!r} already exists, so the "
+            f"sub-orchestration {child.name!r} could not be started under this id",
+        ),
+    )
+    return NewInstance(
+        instance_id=child.instance_id,
+        execution_id=new_execution_id(now),
+        name=child.name,
+        version=child.version,
+        input=child.input,
+        tags=child.tags,
+        parent=ParentInstance(
+            instance.instance_id, instance.execution_id, child.task_id, instance.name
+        ),
+        created_at=now,
+        owned=owned,
+        replace=FINISHED_STATUSES if child.retried else frozenset(),
+        replace_child_of=instance.instance_id if child.retried else None,
+        refusal=Message(
+            instance.instance_id, encode_event(refusal), execution_id=instance.execution_id
+        ),
+    )
+
+
+def parent_message(instance: OwnedInstance, completion: CompleteOrchestration) -> Message | None:
+    """The outcome of a finished child, for its parent; None for a top-level instance."""
+    parent = instance.parent
+    if parent is None:
+        return None
+    event: HistoryEvent
+    if completion.status is OrchestrationStatus.COMPLETED:
+        event = SubOrchestrationInstanceCompleted(parent.task_id, completion.result)
+    else:
+        failure = completion.failure or FailureDetails(
+            "durabletask.OrchestrationTerminated",
+            f"the sub-orchestration {instance.instance_id!r} was terminated",
+        )
+        event = SubOrchestrationInstanceFailed(parent.task_id, failure)
+    return Message(parent.instance_id, encode_event(event), execution_id=parent.execution_id)
+
+
+def outgoing(outcome: TurnOutcome) -> list[Message]:
+    """The events a turn sends to other instances."""
+    return [Message(target, encode_event(event)) for target, event in outcome.sent]

@@ -1,0 +1,89 @@
+"""Rows of a store as the state a client sees."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from durabletask.state import FailureDetails, OrchestrationState, OrchestrationStatus
+
+if TYPE_CHECKING:
+    from durabletask.store.effect import TurnEffect
+    from durabletask.store.instance import OwnedInstance
+    from durabletask.store.record import InstanceRecord
+
+__all__ = ["at", "micros", "state_of_effect", "state_of_instance", "state_of_record"]
+
+_decode_failure = msgspec.msgpack.Decoder(FailureDetails).decode
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def at(instant: int) -> datetime:
+    """Microseconds since the epoch as an aware UTC datetime."""
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def micros(moment: datetime) -> int:
+    """A datetime as microseconds since the epoch; a naive one means UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def state_of_record(row: InstanceRecord) -> OrchestrationState:
+    """The state of a stored row."""
+    return OrchestrationState(
+        instance_id=row.instance_id,
+        name=row.name,
+        runtime_status=OrchestrationStatus(row.status),
+        created_at=at(row.created_at),
+        last_updated_at=at(row.updated_at),
+        completed_at=None if row.completed_at is None else at(row.completed_at),
+        execution_id=row.execution_id,
+        version=row.version,
+        serialized_input=row.input,
+        serialized_output=row.output,
+        serialized_custom_status=row.custom_status,
+        failure_details=None if row.failure is None else _decode_failure(row.failure),
+        parked_reason=row.parked,
+        parent_instance_id=row.parent_instance_id,
+        tags=row.tags or {},
+    )
+
+
+def state_of_instance(instance: OwnedInstance) -> OrchestrationState:
+    """The state of an owned instance that has been here since its birth and has not finished."""
+    return OrchestrationState(
+        instance_id=instance.instance_id,
+        name=instance.name,
+        runtime_status=instance.status,
+        created_at=at(instance.created_at),
+        last_updated_at=at(instance.clock or instance.created_at),
+        execution_id=instance.execution_id,
+        version=instance.version,
+        serialized_input=instance.input,
+        serialized_custom_status=instance.custom_status,
+        parent_instance_id=instance.parent.instance_id if instance.parent else None,
+        tags=instance.tags or {},
+    )
+
+
+def state_of_effect(effect: TurnEffect) -> OrchestrationState:
+    """The final state of such an instance, from the turn that ended it."""
+    completion = effect.outcome.completion
+    assert completion is not None
+    recorded = at(effect.turn.recorded_at)
+    status = effect.custom_status
+    return msgspec.structs.replace(
+        state_of_instance(effect.instance),
+        runtime_status=completion.status,
+        last_updated_at=recorded,
+        completed_at=recorded,
+        serialized_output=completion.result,
+        failure_details=completion.failure,
+        serialized_custom_status=(
+            effect.instance.custom_status if status is msgspec.UNSET else status
+        ),
+    )

@@ -1,0 +1,50 @@
+"""Orchestrations kept in memory between their turns."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from durabletask.backend import OrchestrationWorkItem
+    from durabletask.engine import OrchestrationSession
+
+__all__ = ["SessionCache"]
+
+
+class SessionCache:
+    """Keeps the most recently used sessions, one per instance.
+
+    A kept session is used only for a work item of its own execution and sequence; so a session
+    that another worker has overtaken, or that ran ahead of a commit that failed, is found out here
+    and replaced by a replay. Whatever leaves the cache is disposed of (rule *dispose*).
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._sessions: OrderedDict[str, OrchestrationSession] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def take(self, item: OrchestrationWorkItem) -> OrchestrationSession | None:
+        """Remove and return the session that can continue with this item, if there is one."""
+        session = self._sessions.pop(item.instance_id, None)
+        if session is None:
+            return None
+        if session.execution_id == item.execution_id and session.sequence == item.sequence:
+            return session
+        session.dispose()
+        return None
+
+    def keep(self, instance_id: str, session: OrchestrationSession) -> None:
+        """Keep a session for the instance's next turn; the least recently used may go."""
+        self._sessions[instance_id] = session
+        if len(self._sessions) > self._limit:
+            _, oldest = self._sessions.popitem(last=False)
+            oldest.dispose()
+
+    def clear(self) -> None:
+        """Dispose of all sessions."""
+        while self._sessions:
+            self._sessions.popitem()[1].dispose()

@@ -1,0 +1,214 @@
+"""The worker: runs the orchestrators and activities registered with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Self
+
+from durabletask.backend import WorkerProfile
+from durabletask.engine import Registry
+from durabletask.errors import WorkerStateError
+from durabletask.plugins import SharedBackend, plugin_manager
+from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
+from durabletask.worker.activities import ActivityRunner
+from durabletask.worker.dispatcher import dispatch
+from durabletask.worker.options import WorkerOptions
+from durabletask.worker.sized import SizedConverter
+from durabletask.worker.turns import TurnRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from durabletask.backend import Backend, WorkItemSource
+    from durabletask.plugins import Lease
+
+__all__ = ["TaskHubWorker"]
+
+_log = logging.getLogger("durabletask.worker")
+
+
+class TaskHubWorker:
+    """Runs orchestrations and activities of one task hub on the caller's event loop.
+
+    Register everything, then ``start``. Work whose names this worker does not know is left to
+    others. A worker runs once: after ``stop`` make a new one.
+
+    Args:
+        url: as for :class:`durabletask.client.TaskHubClient`.
+        backend: a Backend object built by hand, instead of a URL.
+        task_hub_name: the task hub, if the URL does not name one.
+        options: limits and choices.
+        data_converter: turns payloads into JSON and back.
+
+    Raises:
+        BackendUrlError, BackendNotFoundError, ConfigurationError: the URL or backend is unusable.
+
+    Example::
+
+        async with TaskHubWorker("sqlite:///orders.db") as worker:
+            worker.add_orchestration(process_order)
+            worker.add_activity(charge_card)
+            await worker.start()
+            ...
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        backend: Backend | None = None,
+        task_hub_name: str | None = None,
+        options: WorkerOptions | None = None,
+        data_converter: DataConverter = DEFAULT_CONVERTER,
+    ) -> None:
+        self._shared = SharedBackend(url, backend=backend, task_hub_name=task_hub_name)
+        self._options = options or WorkerOptions()
+        self._converter = data_converter
+        self._registry = Registry()
+        self._state = "new"
+        self._lease: Lease | None = None
+        self._source: WorkItemSource | None = None
+        self._turns: TurnRunner | None = None
+        self._activities: ActivityRunner | None = None
+        self._loop: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"TaskHubWorker({self._shared!r}, {self._state})"
+
+    # --- registration --------------------------------------------------------------------------
+
+    def add_orchestration(
+        self, orchestration: Callable[..., Any], *, name: str | None = None
+    ) -> None:
+        """Register an orchestrator under its own name or ``name``.
+
+        Raises:
+            RegistrationError: it has the wrong shape, or another function has the name.
+            WorkerStateError: the worker has been started.
+        """
+        self._check_new("register an orchestration")
+        self._registry.add_orchestration(orchestration, name=name)
+
+    def add_activity(self, activity: Callable[..., Any], *, name: str | None = None) -> None:
+        """Register an activity under its own name or ``name``. Raises as above."""
+        self._check_new("register an activity")
+        self._registry.add_activity(activity, name=name)
+
+    def _check_new(self, what: str) -> None:
+        if self._state != "new":
+            raise WorkerStateError(
+                f"cannot {what}: this worker is {self._state}; register everything before start()"
+            )
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the backend and begin to work; returns once work can flow.
+
+        Raises:
+            WorkerStateError: it was started before, or nothing is registered.
+            BackendUnavailableError, SchemaVersionError: the backend cannot be used, and how to
+                mend that. The worker may be started again.
+        """
+        if self._state != "new":
+            raise WorkerStateError(
+                f"this worker is {self._state}; a worker starts once, make a new one to go on"
+            )
+        if not self._registry.orchestrations and not self._registry.activities:
+            raise WorkerStateError(
+                "nothing is registered: call add_orchestration or add_activity before start()"
+            )
+        self._state = "starting"
+        try:
+            self._lease = await self._shared.acquire()
+            backend = self._lease.backend
+            self._source = await backend.open_worker(self._profile())
+        except BaseException:
+            self._state = "new"
+            if self._lease is not None:
+                lease, self._lease = self._lease, None
+                await lease.release()
+            raise
+        converter = SizedConverter(self._converter, backend.capabilities.max_payload_bytes)
+        self._turns = TurnRunner(self._source, self._registry, converter, self._options)
+        self._activities = ActivityRunner(
+            self._source, self._registry, converter, self._options.max_activity_threads
+        )
+        self._loop = asyncio.create_task(
+            dispatch(self._source, self._turns, self._activities), name="durabletask-worker"
+        )
+        self._loop.add_done_callback(_report)
+        self._state = "running"
+        plugin_manager().hook.worker_started(worker=self)
+
+    def _profile(self) -> WorkerProfile:
+        return WorkerProfile(
+            orchestrations={
+                name: registration.fingerprint
+                for name, registration in self._registry.orchestrations.items()
+            },
+            activities=frozenset(self._registry.activities),
+            max_orchestrations=self._options.max_concurrent_orchestrations,
+            max_activities=self._options.max_concurrent_activities,
+            unregistered_grace=self._options.unregistered_grace,
+            name=f"{socket.gethostname()}:{os.getpid()}",
+        )
+
+    async def stop(self, timeout: float | None = None) -> None:
+        """Take no more work, wait for what runs, give the rest to others. Idempotent.
+
+        Args:
+            timeout: seconds to wait; None takes ``WorkerOptions.stop_timeout``. Activities that
+                are still running then are abandoned and run again elsewhere.
+        """
+        if self._state == "running":
+            self._state = "stopping"
+            assert self._source and self._turns and self._activities and self._loop and self._lease
+            limit = self._options.stop_timeout if timeout is None else timeout
+            try:
+                await self._source.drain(limit)
+                self._loop.cancel()
+                await asyncio.gather(self._loop, return_exceptions=True)
+                await self._activities.close()
+                await self._turns.close()
+            finally:
+                self._state = "stopped"
+                plugin_manager().hook.worker_stopped(worker=self)
+                await self._lease.release()
+        elif self._state == "new":
+            self._state = "stopped"
+
+    async def run(self) -> None:
+        """Start and work until cancelled, then stop; for a process that is nothing but a worker.
+
+        Example::
+
+            asyncio.run(worker.run())   # Ctrl-C stops it
+        """
+        await self.start()
+        assert self._loop is not None
+        try:
+            await asyncio.shield(self._loop)
+        finally:
+            await self.stop()
+
+    async def __aenter__(self) -> Self:
+        self._check_new("enter the context")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+def _report(loop: asyncio.Task[None]) -> None:
+    if not loop.cancelled() and loop.exception() is not None:
+        _log.critical("the worker's loop broke; it takes no more work", exc_info=loop.exception())

@@ -22,6 +22,8 @@ __all__ = ["OrchestrationContext"]
 
 InputT = TypeVar("InputT")
 ResultT = TypeVar("ResultT")
+YieldT = TypeVar("YieldT")
+SendT = TypeVar("SendT")
 
 
 class OrchestrationContext(ABC):
@@ -176,7 +178,7 @@ class OrchestrationContext(ABC):
     @overload
     def call_sub_orchestration(
         self,
-        orchestration: Callable[[OrchestrationContext, InputT], Generator[Any, Any, ResultT]],
+        orchestration: Callable[[OrchestrationContext, InputT], Generator[YieldT, SendT, ResultT]],
         *,
         input: InputT,
         instance_id: str | None = None,
@@ -188,7 +190,7 @@ class OrchestrationContext(ABC):
     @overload
     def call_sub_orchestration(
         self,
-        orchestration: Callable[[OrchestrationContext], Generator[Any, Any, ResultT]],
+        orchestration: Callable[[OrchestrationContext], Generator[YieldT, SendT, ResultT]],
         *,
         instance_id: str | None = None,
         retry_policy: RetryPolicy | None = None,

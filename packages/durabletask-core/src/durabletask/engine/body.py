@@ -1,0 +1,145 @@
+"""The orchestrator's function at work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from durabletask.errors import ArgumentTypeError
+from durabletask.task._tasks import COMPLETED, FAILED, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durabletask.engine.ledger import Ledger
+
+__all__ = ["Body", "Continued", "Ending", "Raised", "Returned"]
+
+_log = logging.getLogger("durabletask.engine")
+
+# A generator may answer being closed with another yield. How often that is put up with.
+_PATIENCE = 100
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """The function returned ``value``."""
+
+    value: Any
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """The function raised ``error``."""
+
+    error: BaseException
+
+
+class Continued(msgspec.Struct, frozen=True):
+    """The function waits again, but has called continue_as_new before."""
+
+
+Ending = Returned | Raised | Continued
+
+
+class Body:
+    """Drives a generator or a coroutine from one unfinished task to the next.
+
+    Both have the same ``send``, ``throw`` and ``close``, so there is one way to drive them.
+
+    Attributes:
+        awaiting: the task at which the function is suspended. Whoever settles a task looks here
+            whether it is time to :meth:`advance`.
+    """
+
+    __slots__ = ("_close", "_ledger", "_send", "_throw", "awaiting")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.awaiting: Task[Any] = Task()
+        self._send: Any = None
+        self._throw: Any = None
+        self._close: Callable[[], None] | None = None
+
+    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Ending | None:
+        """Call the function and run it to its first unfinished task.
+
+        Returns:
+            None while it waits, else how it ended.
+        """
+        try:
+            running = function(*arguments)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            return Raised(error)
+        if not isinstance(running, Generator | Coroutine):
+            return Returned(running)
+        self._send, self._throw, self._close = running.send, running.throw, running.close
+        self.awaiting._settle(COMPLETED, None)
+        return self.advance()
+
+    def advance(self) -> Ending | None:
+        """Run on from ``awaiting``, which has finished, to the next unfinished task.
+
+        Returns:
+            None while the function waits, else how it ended.
+        """
+        task = self.awaiting
+        send = self._send
+        ledger = self._ledger
+        try:
+            while task._status:
+                if task._status == COMPLETED:
+                    task = send(task._outcome)
+                else:
+                    # The traceback of an earlier raise is no part of this one.
+                    task = self._throw(task._outcome.with_traceback(None))
+                if ledger.closed:
+                    return Continued()
+                if not isinstance(task, Task):
+                    task = _refusal(task)
+        except StopIteration as stop:
+            return Returned(stop.value)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            return Raised(error)
+        self.awaiting = task
+        return None
+
+    def close(self) -> None:
+        """Run the function's ``finally`` blocks now, in this thread, not when memory is collected.
+
+        They run after the ledger was closed. GeneratorExit is thrown through user code for this;
+        it derives from BaseException, so that ``except Exception`` lets it pass. Whatever the
+        blocks raise is logged and goes no further.
+        """
+        close, self._close = self._close, None
+        self._send = self._throw = None
+        if close is None:
+            return
+        for _ in range(_PATIENCE):
+            try:
+                close()
+            except RuntimeError:
+                continue  # it has yielded once more; being asked again it will come to its end
+            except Exception:
+                _log.warning("an orchestrator raised while it was being closed", exc_info=True)
+            return
+        _log.warning("an orchestrator goes on yielding though it is being closed")
+
+
+def _refusal(yielded: object) -> Task[Any]:
+    """A task that throws what is wrong with ``yielded`` into the orchestrator."""
+    refused: Task[Any] = Task()
+    refused._settle(
+        FAILED,
+        ArgumentTypeError(
+            f"an orchestrator yields or awaits durable tasks only, not {type(yielded).__name__}: "
+            "use what the context's methods, task.when_all and task.when_any return, and leave "
+            "other awaitables (asyncio and I/O) to activities"
+        ),
+    )
+    return refused

@@ -1,0 +1,98 @@
+"""What an execution has asked for, what it still waits for, and what its clock says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET, UnsetType
+
+from durabletask.actions import CreateTimer
+from durabletask.engine.external_events import ExternalEvents
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from durabletask.actions import Action
+    from durabletask.engine.call import ActivityCall, ChildCall
+    from durabletask.serialization import DataConverter
+    from durabletask.task._tasks import EventTask, TimerTask
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """The state that the context writes and the event handlers settle.
+
+    Attributes:
+        number: number of the latest scheduling call.
+        now: clock of this turn, microseconds.
+        now_datetime: the same as a datetime once somebody has asked, else None.
+        replaying: committed events are applied.
+        careful: serialize while replaying too, because the fast way did not fit the history.
+        closed: calls do nothing any more.
+        muted: loggers are silent for good.
+        actions: what this live turn asks for, by number, in order.
+        unconfirmed: what this replayed turn has asked for and its history has yet to confirm. One
+            turn is replayed or live as a whole, so only one of these two is ever filled.
+        activities, children, timers: who waits for the completion of which number.
+        custom_status: JSON text or None if set in this turn.
+    """
+
+    __slots__ = (
+        "actions",
+        "activities",
+        "careful",
+        "children",
+        "closed",
+        "converter",
+        "custom_status",
+        "events",
+        "muted",
+        "now",
+        "now_datetime",
+        "number",
+        "replaying",
+        "timers",
+        "unconfirmed",
+    )
+
+    def __init__(self, converter: DataConverter, careful: bool = False) -> None:
+        self.converter = converter
+        self.careful = careful
+        self.number = 0
+        self.now = 0
+        self.now_datetime: datetime | None = None
+        self.replaying = True
+        self.closed = False
+        self.muted = False
+        self.actions: dict[int, Action] = {}
+        self.unconfirmed: dict[int, Any] = {}
+        self.activities: dict[int, ActivityCall] = {}
+        self.children: dict[int, ChildCall] = {}
+        self.timers: dict[int, Any] = {}
+        self.events = ExternalEvents()
+        self.custom_status: str | UnsetType | None = UNSET
+
+    def start_timer(self, number: int, timer: Any, fire_at: int) -> None:
+        """Ask for a timer; ``timer`` is what its firing settles."""
+        self.timers[number] = timer
+        if self.replaying:
+            self.unconfirmed[number] = timer
+        else:
+            self.actions[number] = CreateTimer(number, fire_at)
+
+    def drop_timer(self, number: int) -> None:
+        """Forget a timer: unsent in this turn it is never sent, else its firing is ignored."""
+        self.timers.pop(number, None)
+        self.unconfirmed.pop(number, None)
+        self.actions.pop(number, None)
+
+    def withdraw_timer(self, timer: TimerTask) -> None:
+        """The author cancelled a timer."""
+        self.drop_timer(timer.task_id)
+
+    def withdraw_wait(self, wait: EventTask[Any]) -> None:
+        """The author cancelled the wait for an event, or it has timed out."""
+        self.events.withdraw(wait)
+        if wait._timeout_id is not None:
+            self.drop_timer(wait._timeout_id)

@@ -1,0 +1,229 @@
+"""The functions a worker knows, by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import msgspec
+
+from durabletask.engine.fingerprint import fingerprint_of
+from durabletask.errors import (
+    ActivityNotRegisteredError,
+    OrchestrationNotRegisteredError,
+    RegistrationError,
+)
+from durabletask.serialization import input_type_of
+from durabletask.task._decorators import Definition, definition_of
+
+__all__ = ["ActivityRegistration", "OrchestrationRegistration", "Registry"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class OrchestrationRegistration(msgspec.Struct, frozen=True, eq=False):
+    """An orchestrator.
+
+    Attributes:
+        version: from the decorator; what callers ask for when they name the function.
+        input_type: annotation of the input, or None.
+        is_async: an ``async def``.
+        takes_input: called with context and input, else with the context alone.
+        has_default: the input may be left out.
+        fingerprint: changes when the code changes.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    version: str | None
+    input_type: Any
+    is_async: bool
+    takes_input: bool
+    has_default: bool
+    fingerprint: str
+
+
+class ActivityRegistration(msgspec.Struct, frozen=True, eq=False):
+    """An activity; the fields are those of :class:`OrchestrationRegistration`.
+
+    Attributes:
+        inline: an ordinary function that may run on the worker's loop.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    version: str | None
+    input_type: Any
+    is_async: bool
+    takes_input: bool
+    has_default: bool
+    inline: bool
+
+
+class Registry:
+    """Orchestrators and activities by name."""
+
+    def __init__(self) -> None:
+        self._orchestrations: dict[str, OrchestrationRegistration] = {}
+        self._activities: dict[str, ActivityRegistration] = {}
+
+    @property
+    def orchestrations(self) -> Mapping[str, OrchestrationRegistration]:
+        """The registered orchestrators by name; a live, read-only view."""
+        return MappingProxyType(self._orchestrations)
+
+    @property
+    def activities(self) -> Mapping[str, ActivityRegistration]:
+        """The registered activities by name; a live, read-only view."""
+        return MappingProxyType(self._activities)
+
+    def add_orchestration(self, function: F, name: str | None = None) -> F:
+        """Register an orchestrator, decorated or not, and return it.
+
+        Args:
+            function: called with the context and, if it takes a second argument, the input.
+            name: instead of the name in the decorator or the function's own.
+
+        Raises:
+            RegistrationError: the function has the wrong shape, or another one has its name.
+        """
+        definition = _definition(function, "orchestration", name)
+        if _is_taken(self._orchestrations, definition, function):
+            return function
+        takes_input, has_default = _shape(function, definition)
+        self._orchestrations[definition.name] = OrchestrationRegistration(
+            name=definition.name,
+            function=function,
+            version=definition.version,
+            input_type=input_type_of(function),
+            is_async=_is_async(function),
+            takes_input=takes_input,
+            has_default=has_default,
+            fingerprint=fingerprint_of(function),
+        )
+        return function
+
+    def add_activity(self, function: F, name: str | None = None) -> F:
+        """Register an activity; arguments and errors are those of :meth:`add_orchestration`."""
+        definition = _definition(function, "activity", name)
+        if _is_taken(self._activities, definition, function):
+            return function
+        takes_input, has_default = _shape(function, definition)
+        self._activities[definition.name] = ActivityRegistration(
+            name=definition.name,
+            function=function,
+            version=definition.version,
+            input_type=input_type_of(function),
+            is_async=_is_async(function),
+            takes_input=takes_input,
+            has_default=has_default,
+            inline=definition.inline,
+        )
+        return function
+
+    def orchestration(self, wanted: str | Callable[..., Any]) -> OrchestrationRegistration:
+        """The orchestrator of this name, or this function's registration.
+
+        Raises:
+            OrchestrationNotRegisteredError: there is none.
+        """
+        name = wanted if isinstance(wanted, str) else _name_of(self._orchestrations, wanted)
+        try:
+            return self._orchestrations[name]
+        except KeyError:
+            raise OrchestrationNotRegisteredError(name, self._orchestrations) from None
+
+    def activity(self, wanted: str | Callable[..., Any]) -> ActivityRegistration:
+        """The activity of this name, or this function's registration.
+
+        Raises:
+            ActivityNotRegisteredError: there is none.
+        """
+        name = wanted if isinstance(wanted, str) else _name_of(self._activities, wanted)
+        try:
+            return self._activities[name]
+        except KeyError:
+            raise ActivityNotRegisteredError(name, self._activities) from None
+
+
+def _name_of(known: Mapping[str, Any], function: Callable[..., Any]) -> str:
+    for name, registration in known.items():
+        if registration.function == function:
+            return name
+    return definition_of(function).name
+
+
+def _definition(function: object, kind: str, name: Any) -> Definition:
+    if not callable(function):
+        raise RegistrationError(
+            f"add_{kind} takes a function, not {type(function).__name__}: pass the function "
+            "itself, without calling it"
+        )
+    if name is not None:
+        if not isinstance(name, str) or not name.strip():
+            raise RegistrationError(f"the name of an {kind} must be visible text, not {name!r}")
+        # What the decorator says beside the name still holds.
+        noted = getattr(function, "__durabletask_definition__", Definition(name))
+        definition: Definition = msgspec.structs.replace(noted, name=name)
+    else:
+        definition = definition_of(function)
+    if definition.kind and definition.kind != kind:
+        raise RegistrationError(
+            f"{definition.name!r} is marked @task.{definition.kind}: register it with "
+            f"add_{definition.kind}"
+        )
+    return definition
+
+
+def _is_taken(known: Mapping[str, Any], definition: Definition, function: object) -> bool:
+    """Whether this very function has the name already."""
+    holder = known.get(definition.name)
+    if holder is None:
+        return False
+    if holder.function == function:
+        return True
+    raise RegistrationError(
+        f"the name {definition.name!r} is taken by {holder.function!r}: give "
+        f"{function!r} another name="
+    )
+
+
+def _shape(function: Callable[..., Any], definition: Definition) -> tuple[bool, bool]:
+    """Whether the function takes an input, and whether it may be left out."""
+    if inspect.isasyncgenfunction(function):
+        raise RegistrationError(
+            f"{definition.name!r} is an async generator: use either yield or await, not both"
+        )
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise RegistrationError(
+            f"the parameters of {definition.name!r} cannot be read; wrap it in a function with "
+            "the parameters (ctx, input)"
+        ) from error
+    empty = inspect.Parameter.empty
+    positional = [p for p in parameters if p.kind in _POSITIONAL]
+    spread = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+    demanded = [p.name for p in positional[2:] if p.default is empty]
+    demanded += [
+        p.name
+        for p in parameters
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is empty
+    ]
+    if not (positional or spread) or demanded:
+        raise RegistrationError(
+            f"{definition.name!r} must take (ctx) or (ctx, input), but it takes "
+            f"{inspect.signature(function)}"
+        )
+    if len(positional) < 2:
+        return spread, False
+    return True, positional[1].default is not empty
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004 - the method itself is looked at
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)

@@ -8,7 +8,8 @@ import random
 from typing import TYPE_CHECKING, cast
 
 from durabletask.actions import CompleteOrchestration
-from durabletask.backend import ActivityWorkItem
+from durabletask.backend import ActivityWorkItem, OrchestrationResult
+from durabletask.engine import result_of_termination
 from durabletask.engine.runtime_state import open_activities
 from durabletask.errors import (
     ActivityNotRegisteredError,
@@ -17,7 +18,6 @@ from durabletask.errors import (
     OrchestrationNotRegisteredError,
 )
 from durabletask.history import (
-    ExecutionTerminated,
     HistoryEvent,
     TaskCompleted,
     TaskFailed,
@@ -87,18 +87,13 @@ class Intake:
     def _take_foreign(self, instance: OwnedInstance) -> None:
         """An instance whose code is not here: it was terminated, or nobody has the code."""
         self._source.adopt_quietly(instance)
-        for event in instance.inbox:
-            if isinstance(event, ExecutionTerminated):
-                completion = CompleteOrchestration(
-                    OrchestrationStatus.TERMINATED, event.output, recurse=event.recurse
-                )
-                break
-        else:
+        result = result_of_termination(instance.inbox)
+        if result is None:
             error = OrchestrationNotRegisteredError(instance.name, self._hub.known_orchestrations())
-            completion = CompleteOrchestration(
-                OrchestrationStatus.FAILED, failure=_failure(error)
+            result = OrchestrationResult(
+                [CompleteOrchestration(OrchestrationStatus.FAILED, failure=_failure(error))]
             )
-        self._source.conclude(instance, completion)
+        self._source.conclude(instance, result)
 
     async def _recover(self, interrupted: list[tuple[OwnedInstance, ClaimedInstance]]) -> None:
         """Start again the activities that the former owner ran itself and did not finish.

@@ -41,7 +41,6 @@ from durabletask.store.turn import build_turn, child_request, outgoing, parent_m
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from durabletask.actions import CompleteOrchestration
     from durabletask.backend import WorkerProfile
     from durabletask.store.batch import CommitResult, NewInstance
     from durabletask.store.hub import Hub
@@ -411,11 +410,11 @@ class StoreWorkItemSource(WorkItemSource):
         self._activities.append(item)
         self._notify()
 
-    def conclude(self, instance: OwnedInstance, completion: CompleteOrchestration) -> None:
+    def conclude(self, instance: OwnedInstance, result: OrchestrationResult) -> None:
         """End an instance that no code here can run, in a turn without user code."""
         item = self._turn_item(instance, self._hub.store.now())
         self._turns_out += 1
-        self.complete_orchestration(item, OrchestrationResult([completion]))
+        self.complete_orchestration(item, result)
 
     def forget(self, instance: OwnedInstance) -> None:
         """Stop owning an instance; late outcomes of its activities will be ignored."""

@@ -7,13 +7,17 @@ import logging
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from durabletask.backend import ActivityResult
-from durabletask.engine import conclude_activity, failed_activity, prepare_activity
+from durabletask.engine import (
+    activity_arguments,
+    activity_failed,
+    activity_succeeded,
+    run_activity,
+)
 from durabletask.worker.slots import CoroutineSlots
 from durabletask.worker.threads import ActivityThreads
 
 if TYPE_CHECKING:
-    from durabletask.backend import ActivityWorkItem, WorkItemSource
+    from durabletask.backend import ActivityResult, ActivityWorkItem, WorkItemSource
     from durabletask.engine import ActivityRegistration, Registry
     from durabletask.serialization import DataConverter
 
@@ -51,7 +55,7 @@ class ActivityRunner:
         elif registration.is_async:
             self._start_coroutine(item, registration)
         elif registration.inline:
-            self._source.complete_activity(item, self._call(item, registration))
+            self._source.complete_activity(item, run_activity(registration, item, self._converter))
         else:
             self._start_in_thread(item, registration)
 
@@ -59,20 +63,20 @@ class ActivityRunner:
         self, item: ActivityWorkItem, registration: ActivityRegistration
     ) -> None:
         try:
-            arguments = prepare_activity(item, registration, self._converter)
+            arguments = activity_arguments(registration, item, self._converter)
             coroutine = registration.function(*arguments)
         except Exception as error:
-            self._source.complete_activity(item, failed_activity(error))
+            self._source.complete_activity(item, activity_failed(error))
             return
 
         def done(result: Any, error: BaseException | None) -> None:
             if error is None:
-                outcome = conclude_activity(item, result, self._converter)
+                outcome = activity_succeeded(item, result, self._converter)
             elif isinstance(error, asyncio.CancelledError):
                 self._source.abandon(item)
                 return
             else:
-                outcome = failed_activity(error)
+                outcome = activity_failed(error)
             self._source.complete_activity(item, outcome)
 
         self._slots.submit(coroutine, done)
@@ -83,19 +87,7 @@ class ActivityRunner:
         def done(outcome: ActivityResult) -> None:
             self._source.complete_activity(item, outcome)
 
-        self._threads.submit(lambda: context.run(self._call, item, registration), done)
-
-    def _call(self, item: ActivityWorkItem, registration: ActivityRegistration) -> ActivityResult:
-        """Run a plain function; in a thread, unless the activity is in line."""
-        try:
-            arguments = prepare_activity(item, registration, self._converter)
-            result = registration.function(*arguments)
-            return conclude_activity(item, result, self._converter)
-        except Exception as error:
-            return failed_activity(error)
-        except BaseException as error:
-            # SystemExit and the like end a thread, but must not lose the outcome.
-            return failed_activity(error)
+        self._threads.submit(lambda: context.run(run_activity, registration, item, self._converter), done)
 
     async def close(self) -> None:
         """Cancel async activities and let threads end; what is cut off runs again elsewhere."""

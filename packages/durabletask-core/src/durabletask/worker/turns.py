@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.actions import CompleteOrchestration
 from durabletask.backend import OrchestrationResult
-from durabletask.engine import OrchestrationSession, failure_of, terminated_result
+from durabletask.engine import OrchestrationSession, failure_of, result_of_termination
 from durabletask.errors import BackendUnavailableError, NonDeterminismError
 from durabletask.state import OrchestrationStatus
 from durabletask.worker.sessions import SessionCache
@@ -54,7 +54,7 @@ class TurnRunner:
         """Run the turn if it can be run at once; False if history must be loaded first."""
         session = self._sessions.take(item)
         if session is None:
-            terminated = terminated_result(item.events)
+            terminated = result_of_termination(item.events)
             if terminated is not None:
                 self._source.complete_orchestration(item, terminated)
                 return True

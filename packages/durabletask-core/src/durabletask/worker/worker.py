@@ -71,6 +71,7 @@ class TaskHubWorker:
         self._registry = Registry()
         self._state = "new"
         self._lease: Lease | None = None
+        self._profile: WorkerProfile | None = None
         self._source: WorkItemSource | None = None
         self._turns: TurnRunner | None = None
         self._activities: ActivityRunner | None = None
@@ -126,7 +127,8 @@ class TaskHubWorker:
         try:
             self._lease = await self._shared.acquire()
             backend = self._lease.backend
-            self._source = await backend.open_worker(self._profile())
+            self._profile = self._make_profile()
+            self._source = await backend.open_worker(self._profile)
         except BaseException:
             self._state = "new"
             if self._lease is not None:
@@ -143,9 +145,9 @@ class TaskHubWorker:
         )
         self._loop.add_done_callback(_report)
         self._state = "running"
-        plugin_manager().hook.worker_started(worker=self)
+        plugin_manager().worker_started(self._profile)
 
-    def _profile(self) -> WorkerProfile:
+    def _make_profile(self) -> WorkerProfile:
         return WorkerProfile(
             orchestrations={
                 name: registration.fingerprint
@@ -177,7 +179,7 @@ class TaskHubWorker:
                 await self._turns.close()
             finally:
                 self._state = "stopped"
-                plugin_manager().hook.worker_stopped(worker=self)
+                plugin_manager().worker_stopped(self._profile)
                 await self._lease.release()
         elif self._state == "new":
             self._state = "stopped"

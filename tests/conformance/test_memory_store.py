@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from durabletask.errors import UnknownCommitError
 from durabletask.stores.memory import MemoryStore
 from durabletask.testing.conformance import StoreSuite
 
 if TYPE_CHECKING:
-    from durabletask.store import Store
-    from durabletask.testing.conformance.store import Advance, StoreFactory
+    from durabletask.store import Batch, CommitResult, Store
+    from durabletask.testing.conformance.store import Advance, CommitBreaker, StoreFactory
 
 _names = itertools.count()
 
@@ -31,6 +32,29 @@ class ManualClock:
         self.now += round(seconds * 1_000_000)
 
 
+class ForgetfulStore(MemoryStore):
+    """Loses the answer of a commit on request, as a broken connection would."""
+
+    def __init__(self, name: str, clock: ManualClock) -> None:
+        super().__init__(name, clock=clock)
+        self.lose_next: bool | None = None
+
+    async def commit(self, batch: Batch) -> CommitResult:
+        applied, self.lose_next = self.lose_next, None
+        if applied is False:
+            raise UnknownCommitError("the request was lost")
+        result = await super().commit(batch)
+        if applied:
+            raise UnknownCommitError("the answer was lost")
+        return result
+
+
+def lose_next_commit(store: Store, applied: bool) -> None:
+    """Let the next commit of the store end in UnknownCommitError."""
+    assert isinstance(store, ForgetfulStore)
+    store.lose_next = applied
+
+
 class TestMemoryStore(StoreSuite):
     """On a clock of its own; any number of stores may open a hub."""
 
@@ -45,11 +69,15 @@ class TestMemoryStore(StoreSuite):
         return clock.advance
 
     @pytest.fixture
+    def commit_breaker(self) -> CommitBreaker:
+        return lose_next_commit
+
+    @pytest.fixture
     def store_factory(self, clock: ManualClock) -> StoreFactory:
         name = f"conformance-{next(_names)}"
 
         async def opened() -> Store:
-            store = MemoryStore(name, clock=clock)
+            store = ForgetfulStore(name, clock)
             await store.open()
             return store
 

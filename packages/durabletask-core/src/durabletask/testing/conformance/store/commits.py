@@ -199,4 +199,5 @@ class CommitSuite(StoreFixtures):
         assert await lane.history("new") == [b"new turn 0"]
         claimed = await lane.claim("new")
         assert [entry.body for entry in claimed.messages] == [b"after its first turn"]
-        assert (claimed.sequence, claimed.queued) == (1, {3})
+        assert claimed.sequence == 1
+        assert claimed.queued == {3}

@@ -86,3 +86,9 @@ class StoreFixtures:
     def can_open_twice(self, store: Store) -> bool:
         """Whether two store objects of this process may use the hub at a time."""
         return store.capabilities.shared if self.opens_twice is None else self.opens_twice
+
+    @staticmethod
+    def require(store: Store, capability: str) -> None:
+        """Skip the test if the store declares that it lacks ``capability``."""
+        if not getattr(store.capabilities, capability):
+            pytest.skip(f"the {store.capabilities.name} store declares {capability}=False")

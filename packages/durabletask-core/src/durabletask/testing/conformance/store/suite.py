@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from durabletask.testing.conformance.store.activities import ActivityQueueSuite
+from durabletask.testing.conformance.store.claims import ClaimSuite
 from durabletask.testing.conformance.store.commits import CommitSuite
 from durabletask.testing.conformance.store.creates import CreateSuite
 from durabletask.testing.conformance.store.inboxes import InboxSuite
 from durabletask.testing.conformance.store.lanes import LaneSuite
+from durabletask.testing.conformance.store.resolving import ResolveSuite
+from durabletask.testing.conformance.store.takeovers import TakeoverSuite
 
 __all__ = ["StoreSuite"]
 
 
-class StoreSuite(CommitSuite, CreateSuite, InboxSuite, LaneSuite):
+class StoreSuite(
+    ActivityQueueSuite,
+    ClaimSuite,
+    CommitSuite,
+    CreateSuite,
+    InboxSuite,
+    LaneSuite,
+    ResolveSuite,
+    TakeoverSuite,
+):
     """Everything that seam 2 promises.
 
     Subclass it and override ``store_factory``::

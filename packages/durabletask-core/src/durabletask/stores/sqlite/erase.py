@@ -1,0 +1,28 @@
+"""Deleting instances with all that belongs to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durabletask.stores.sqlite.values import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from durabletask.stores.sqlite.database import Database
+
+__all__ = ["erase"]
+
+STATEMENTS = (
+    "DELETE FROM history WHERE instance IN (SELECT value FROM json_each(?))",
+    "DELETE FROM inbox WHERE instance IN (SELECT value FROM json_each(?))",
+    "DELETE FROM activities WHERE instance IN (SELECT value FROM json_each(?))",
+    "DELETE FROM instances WHERE ordinal IN (SELECT value FROM json_each(?))",
+)
+
+
+def erase(database: Database, ordinals: Iterable[int]) -> None:
+    """Delete the instances and whatever refers to them. Inside a write transaction."""
+    these = (numbers(ordinals),)
+    for statement in STATEMENTS:
+        database.run(statement, these)

@@ -1,0 +1,156 @@
+"""A thread that owns a connection and runs one job after another on it.
+
+Two of them serve a store: one writes, and one reads, so that no query waits for a disk to sync.
+A job's outcome comes back to the event loop in one call of its own. The awaiting side may be
+cancelled at any time: the job runs on to its end, and its outcome is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from durabletask.errors import BackendClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durabletask.stores.sqlite.database import Database
+
+__all__ = ["Chores", "DatabaseThread"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+PAUSE_AFTER_FAILURE = 1.0
+"""Seconds until upkeep is tried again."""
+
+Job = tuple["Callable[[Database], Any]", "asyncio.Future[Any]"]
+
+
+class Chores(Protocol):
+    """What a thread does besides its jobs."""
+
+    def after_job(self, database: Database) -> None:
+        """Called after every job."""
+
+    def idle(self, database: Database) -> float:
+        """Called when no job waits. Returns for how many seconds to wait for the next one."""
+        ...
+
+
+class DatabaseThread:
+    """Runs jobs on ``database``, which from ``start`` on belongs to this thread alone.
+
+    Args:
+        name: of the thread, for whoever looks at a dump.
+        database: the connection; closed when the thread ends.
+        chores: what to do besides, or None.
+    """
+
+    def __init__(self, name: str, database: Database, chores: Chores | None = None) -> None:
+        self._database = database
+        self._chores = chores
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self._stopped = False
+        # A daemon, so that a store that was never closed does not keep its process alive.
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    async def run(self, job: Callable[[Database], T]) -> T:
+        """Run ``job`` after all earlier ones, and return or raise what it does.
+
+        Raises:
+            BackendClosedError: the thread has been stopped, or belongs to a parent process.
+        """
+        if self._stopped:
+            raise BackendClosedError("the SQLite store is closed; open it again or use another")
+        if self._process != os.getpid():
+            raise BackendClosedError(
+                "this SQLite store was opened before a fork and belongs to the parent process; "
+                "open a store of its own in the child"
+            )
+        outcome: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put((job, outcome))
+        return await outcome
+
+    async def stop(self) -> None:
+        """Let the jobs that wait finish, close the connection and end the thread. Idempotent."""
+        self.retire()
+        if self._process == os.getpid() and self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def retire(self) -> None:
+        """Ask the thread to end after the jobs that wait, without waiting for it."""
+        if not self._stopped:
+            self._stopped = True
+            self._jobs.put(None)
+
+    # --- on the thread -------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        pause: float | None = 0.0
+        try:
+            while True:
+                try:
+                    job = self._jobs.get(timeout=pause)
+                except Empty:
+                    pause = self._idle()
+                    continue
+                if job is None:
+                    return
+                self._do(job)
+                # Hold neither the job nor its outcome while waiting for the next one.
+                del job
+                self._after_job()
+                pause = 0.0
+        finally:
+            self._database.close()
+
+    def _do(self, job: Job) -> None:
+        work, outcome = job
+        try:
+            result, error = work(self._database), None
+        except Exception as caught:
+            result, error = None, caught
+        try:
+            self._loop.call_soon_threadsafe(settle, outcome, result, error)
+        except RuntimeError:
+            logger.debug("the event loop was closed before a job of the SQLite store was done")
+
+    def _after_job(self) -> None:
+        if self._chores is None:
+            return
+        try:
+            self._chores.after_job(self._database)
+        except Exception:
+            logger.warning("upkeep of the SQLite store failed", exc_info=True)
+
+    def _idle(self) -> float | None:
+        if self._chores is None:
+            return None
+        try:
+            return self._chores.idle(self._database)
+        except Exception:
+            logger.warning("upkeep of the SQLite store failed", exc_info=True)
+            return PAUSE_AFTER_FAILURE
+
+
+def settle(outcome: asyncio.Future[Any], result: object, error: Exception | None) -> None:
+    """Give a job's outcome to whoever still waits for it."""
+    if outcome.done():
+        return
+    if error is None:
+        outcome.set_result(result)
+    else:
+        outcome.set_exception(error)

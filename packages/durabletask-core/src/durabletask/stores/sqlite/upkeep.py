@@ -1,0 +1,85 @@
+"""What the writing thread does between batches: look for others' commits, and checkpoint.
+
+SQLite has no notifications. ``PRAGMA data_version`` is the next best thing: it changes when
+another connection has committed, and costs microseconds. The writer looks after every job, and
+while idle as often as 2 % of the idle time allows: every 2 ms just after some activity, every
+10 ms later on.
+
+Checkpoints never run inside a commit, where they would make one batch in some hundreds wait for
+tens of milliseconds: the writer makes them when nothing waits, or when the log has grown by
+4 MiB. A log that readers have kept from being reused is cut once it is larger than 32 MiB.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durabletask.stores.sqlite.database import Database
+
+__all__ = ["Upkeep"]
+
+PAUSE_SHORTEST = 0.002
+PAUSE_LONGEST = 0.010
+PAUSE_SHARE = 0.02
+
+CHECKPOINT_BYTES = 4 * 1024 * 1024
+SHORTEN_BYTES = 32 * 1024 * 1024
+QUIET_SECONDS = 1.0
+"""Without work for so long, what the log holds is copied into the file."""
+
+
+class Upkeep:
+    """The chores of the writing thread.
+
+    Args:
+        path: of the database file.
+        changed: called on this thread when another connection may have committed.
+    """
+
+    def __init__(self, path: str, changed: Callable[[], None]) -> None:
+        self._log = f"{path}-wal"
+        self._changed = changed
+        self._version: int | None = None
+        self._active_at = time.monotonic()
+        self._size = 0
+
+    def after_job(self, database: Database) -> None:
+        """Look for others' commits, and checkpoint if the log has grown long."""
+        self._active_at = time.monotonic()
+        self._look(database)
+        size = self._log_size()
+        if max(database.written, size - self._size) >= CHECKPOINT_BYTES:
+            self._checkpoint(database, size)
+
+    def idle(self, database: Database) -> float:
+        """Look for others' commits, and checkpoint after a quiet second."""
+        now = time.monotonic()
+        if self._look(database):
+            self._active_at = now
+        quiet = now - self._active_at
+        if database.written and quiet >= QUIET_SECONDS:
+            self._checkpoint(database, self._log_size())
+        return min(PAUSE_LONGEST, max(PAUSE_SHORTEST, quiet * PAUSE_SHARE))
+
+    def _look(self, database: Database) -> bool:
+        version = database.data_version()
+        if version == self._version:
+            return False
+        self._version = version
+        self._changed()
+        return True
+
+    def _checkpoint(self, database: Database, size: int) -> None:
+        if database.checkpoint(shorten=size >= SHORTEN_BYTES):
+            self._size = self._log_size()
+
+    def _log_size(self) -> int:
+        try:
+            return os.stat(self._log).st_size
+        except FileNotFoundError:
+            return 0

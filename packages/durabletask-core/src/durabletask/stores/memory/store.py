@@ -71,6 +71,7 @@ class MemoryStore(Store):
     async def close(self) -> None:
         self._loop = None
         if self._listener is not None:
+            self._listener.silence()
             with self._hub.lock:
                 self._hub.listeners.remove(self._listener)
             self._listener = None

@@ -14,15 +14,20 @@ __all__ = ["Listener"]
 class Listener:
     """Calls ``wake`` once on its event loop for any number of hints that arrive meanwhile.
 
-    ``hint`` is called from any thread, under the hub's lock.
+    ``hint`` is called from any thread, under the hub's lock; ``silence`` on the event loop.
     """
 
-    __slots__ = ("_loop", "_pending", "_wake")
+    __slots__ = ("_loop", "_pending", "_silent", "_wake")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> None:
         self._loop = loop
         self._wake = wake
         self._pending = False
+        self._silent = False
+
+    def silence(self) -> None:
+        """Never call ``wake`` again, not even for a hint that is on its way."""
+        self._silent = True
 
     def hint(self, running: asyncio.AbstractEventLoop) -> None:
         """Have ``wake`` called soon. ``running`` is the event loop of the caller."""
@@ -41,4 +46,5 @@ class Listener:
     def _call(self) -> None:
         # Cleared first: what is written while wake runs deserves another call.
         self._pending = False
-        self._wake()
+        if not self._silent:
+            self._wake()

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 from durabletask.testing.conformance.store.activities import ActivityQueueSuite
+from durabletask.testing.conformance.store.children import ChildSuite
 from durabletask.testing.conformance.store.claims import ClaimSuite
 from durabletask.testing.conformance.store.commits import CommitSuite
+from durabletask.testing.conformance.store.continuing import ContinueAsNewSuite
 from durabletask.testing.conformance.store.creates import CreateSuite
+from durabletask.testing.conformance.store.hubs import HubSuite
 from durabletask.testing.conformance.store.inboxes import InboxSuite
 from durabletask.testing.conformance.store.lanes import LaneSuite
+from durabletask.testing.conformance.store.limits import LimitSuite
+from durabletask.testing.conformance.store.parking import ParkSuite
+from durabletask.testing.conformance.store.purges import PurgeSuite
+from durabletask.testing.conformance.store.queries import QuerySuite
+from durabletask.testing.conformance.store.reading import ReadSuite
 from durabletask.testing.conformance.store.resolving import ResolveSuite
 from durabletask.testing.conformance.store.takeovers import TakeoverSuite
+from durabletask.testing.conformance.store.timers import TimerSuite
 
 __all__ = ["StoreSuite"]
 
 
 class StoreSuite(
     ActivityQueueSuite,
+    ChildSuite,
     ClaimSuite,
     CommitSuite,
+    ContinueAsNewSuite,
     CreateSuite,
+    HubSuite,
     InboxSuite,
     LaneSuite,
+    LimitSuite,
+    ParkSuite,
+    PurgeSuite,
+    QuerySuite,
+    ReadSuite,
     ResolveSuite,
     TakeoverSuite,
+    TimerSuite,
 ):
     """Everything that seam 2 promises.
 

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-class ScheduleTask(msgspec.Struct, frozen=True):
+class ScheduleTask(msgspec.Struct, frozen=True, gc=False):
     """Run an activity. A retry repeats the number of the first attempt."""
 
     task_id: int
@@ -40,7 +40,7 @@ class CreateTimer(msgspec.Struct, frozen=True, gc=False):
     fire_at: int
 
 
-class CreateSubOrchestration(msgspec.Struct, frozen=True):
+class CreateSubOrchestration(msgspec.Struct, frozen=True, gc=False):
     """Start a child. ``retried`` lets it replace the finished child of an earlier attempt."""
 
     task_id: int
@@ -71,7 +71,7 @@ class CompleteOrchestration(msgspec.Struct, frozen=True, gc=False):
     """TERMINATED only: children that have not finished are to be terminated too."""
 
 
-class ContinueAsNew(msgspec.Struct, frozen=True):
+class ContinueAsNew(msgspec.Struct, frozen=True, gc=False):
     """End this execution and go on as a new one with fresh history.
 
     ``carryover`` are the unconsumed external events, in arrival order; they come before any

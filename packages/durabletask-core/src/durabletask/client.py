@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +17,7 @@ from durabletask.task._decorators import definition_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from durabletask.backend import Backend
@@ -93,15 +94,12 @@ class TaskHubClient:
         if lease is not None:
             await lease.release()
 
-    @asynccontextmanager
-    async def _backend(self) -> AsyncIterator[Backend]:
+    def _backend(self) -> AbstractAsyncContextManager[Backend]:
         if self._lease is not None:
-            yield self._lease.backend
-        elif self._closed:
+            return nullcontext(self._lease.backend)
+        if self._closed:
             raise BackendClosedError("this client was closed; make a new one")
-        else:
-            async with self._shared.borrow() as backend:
-                yield backend
+        return self._shared.borrow()
 
     def _decoding(self, state: OrchestrationState) -> OrchestrationState:
         if self._converter is DEFAULT_CONVERTER:
@@ -188,9 +186,7 @@ class TaskHubClient:
     ) -> OrchestrationState:
         """Wait until the instance is COMPLETED, FAILED or TERMINATED. Raises as above."""
         async with self._backend() as backend:
-            return self._decoding(
-                await backend.wait_for_completion(instance_id, _seconds(timeout))
-            )
+            return self._decoding(await backend.wait_for_completion(instance_id, _seconds(timeout)))
 
     async def get_orchestration_history(self, instance_id: str) -> list[HistoryEvent]:
         """The committed history of the current execution.

@@ -1,4 +1,7 @@
-"""The units of work a backend hands to a worker, and what the worker hands back."""
+"""The units of work a backend hands to a worker, and what the worker hands back.
+
+``gc=False``: a token must not refer back to its work item, so there are no cycles to collect.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ __all__ = [
 ]
 
 
-class OrchestrationWorkItem(msgspec.Struct, frozen=True, eq=False):
+class OrchestrationWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One turn to run.
 
     Attributes:
@@ -42,7 +45,7 @@ class OrchestrationWorkItem(msgspec.Struct, frozen=True, eq=False):
     token: Any
 
 
-class ActivityWorkItem(msgspec.Struct, frozen=True, eq=False):
+class ActivityWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One activity to run. Delivered at least once; only one result counts.
 
     ``(execution_id, task_id)`` is the same for every delivery and every retry attempt.
@@ -62,7 +65,7 @@ WorkItem = OrchestrationWorkItem | ActivityWorkItem
 """Any work item. Entity work items will join this union."""
 
 
-class OrchestrationResult(msgspec.Struct, frozen=True):
+class OrchestrationResult(msgspec.Struct, frozen=True, gc=False):
     """The outcome of one turn.
 
     Attributes:
@@ -72,10 +75,10 @@ class OrchestrationResult(msgspec.Struct, frozen=True):
     """
 
     actions: list[Action]
-    custom_status: str | None | msgspec.UnsetType = msgspec.UNSET
+    custom_status: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class ActivityResult(msgspec.Struct, frozen=True):
+class ActivityResult(msgspec.Struct, frozen=True, gc=False):
     """The outcome of one activity run: a result, or a failure."""
 
     result: str | None = None

@@ -6,7 +6,7 @@ into history, for every backend that keeps history itself.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from durabletask.actions import (
     Action,
@@ -40,9 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = ["TurnOutcome", "apply_actions", "open_activities", "status_after"]
 
+Item = TypeVar("Item")
+
 
 class TurnOutcome:
     """What one turn leads to.
+
+    Most turns do one thing, so what a turn does not do is a shared empty tuple.
 
     Attributes:
         events: the turn as history records it, received events first.
@@ -50,16 +54,20 @@ class TurnOutcome:
         completion, continuation: how the execution ended, if it did; never both.
     """
 
-    __slots__ = ("activities", "children", "completion", "continuation", "events", "sent", "timers")
+    activities: Sequence[TaskScheduled] = ()
+    timers: Sequence[TimerFired] = ()
+    children: Sequence[CreateSubOrchestration] = ()
+    sent: Sequence[tuple[str, EventRaised]] = ()
+    completion: CompleteOrchestration | None = None
+    continuation: ContinueAsNew | None = None
 
     def __init__(self, events: list[HistoryEvent]) -> None:
         self.events = events
-        self.activities: list[TaskScheduled] = []
-        self.timers: list[TimerFired] = []
-        self.children: list[CreateSubOrchestration] = []
-        self.sent: list[tuple[str, EventRaised]] = []
-        self.completion: CompleteOrchestration | None = None
-        self.continuation: ContinueAsNew | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the execution is over."""
+        return self.completion is not None or self.continuation is not None
 
 
 def apply_actions(received: Sequence[HistoryEvent], actions: Sequence[Action]) -> TurnOutcome:
@@ -70,15 +78,23 @@ def apply_actions(received: Sequence[HistoryEvent], actions: Sequence[Action]) -
     return outcome
 
 
+def _add(items: Sequence[Item], item: Item) -> Sequence[Item]:
+    """Append, making a list of the shared empty tuple first."""
+    if isinstance(items, list):
+        items.append(item)
+        return items
+    return [item]
+
+
 def _schedule_task(outcome: TurnOutcome, action: ScheduleTask) -> None:
     event = TaskScheduled(action.task_id, action.name, action.input, action.version, action.tags)
     outcome.events.append(event)
-    outcome.activities.append(event)
+    outcome.activities = _add(outcome.activities, event)
 
 
 def _create_timer(outcome: TurnOutcome, action: CreateTimer) -> None:
     outcome.events.append(TimerCreated(action.task_id, action.fire_at))
-    outcome.timers.append(TimerFired(action.task_id, action.fire_at))
+    outcome.timers = _add(outcome.timers, TimerFired(action.task_id, action.fire_at))
 
 
 def _create_child(outcome: TurnOutcome, action: CreateSubOrchestration) -> None:
@@ -92,12 +108,13 @@ def _create_child(outcome: TurnOutcome, action: CreateSubOrchestration) -> None:
             action.tags,
         )
     )
-    outcome.children.append(action)
+    outcome.children = _add(outcome.children, action)
 
 
 def _send_event(outcome: TurnOutcome, action: SendEvent) -> None:
     outcome.events.append(EventSent(action.task_id, action.instance_id, action.name, action.input))
-    outcome.sent.append((action.instance_id, EventRaised(action.name, action.input)))
+    event = EventRaised(action.name, action.input)
+    outcome.sent = _add(outcome.sent, (action.instance_id, event))
 
 
 def _complete(outcome: TurnOutcome, action: CompleteOrchestration) -> None:
@@ -111,14 +128,14 @@ def _continue_as_new(outcome: TurnOutcome, action: ContinueAsNew) -> None:
 
 
 # Keyed by the exact type; the union of actions is closed, so a missing key is a bug of ours.
-_APPLY: dict[type, Callable[[TurnOutcome, object], None]] = {
+_APPLY: dict[type, Callable[[TurnOutcome, Any], None]] = {
     ScheduleTask: _schedule_task,
     CreateTimer: _create_timer,
     CreateSubOrchestration: _create_child,
     SendEvent: _send_event,
     CompleteOrchestration: _complete,
     ContinueAsNew: _continue_as_new,
-}  # type: ignore[dict-item]
+}
 
 _STATUS_AFTER = {
     ExecutionStarted: OrchestrationStatus.RUNNING,

@@ -14,14 +14,14 @@ from durabletask.errors import BackendUnavailableError
 from durabletask.history.events import HistoryEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["decode_chunk", "decode_event", "decode_history", "encode_chunk", "encode_event"]
 
 _PLAIN = b"\x01"
 _encode = msgspec.msgpack.Encoder().encode
 _decode_events = msgspec.msgpack.Decoder(list[HistoryEvent]).decode
-_decode_event = msgspec.msgpack.Decoder(HistoryEvent).decode
+_decode_event: Callable[[bytes], HistoryEvent] = msgspec.msgpack.Decoder(HistoryEvent).decode
 
 
 def encode_chunk(events: Sequence[HistoryEvent]) -> bytes:

@@ -38,16 +38,16 @@ __all__ = [
 
 
 class _Event(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults=True):
-    """Base of all events. ``gc=False``: events hold only scalars and other events, no cycles."""
+    """Base of all events. ``gc=False``: events hold values and no cycles, and are many."""
 
 
-class OrchestratorStarted(_Event, tag=1):
+class OrchestratorStarted(_Event, frozen=True, tag=1):
     """A turn began at ``timestamp``, which is the orchestrator's clock for the whole turn."""
 
     timestamp: int
 
 
-class ExecutionStarted(_Event, tag=2, gc=True):
+class ExecutionStarted(_Event, frozen=True, tag=2):
     """The first event of every execution."""
 
     name: str
@@ -60,7 +60,7 @@ class ExecutionStarted(_Event, tag=2, gc=True):
     scheduled_start_at: int | None = None
 
 
-class TaskScheduled(_Event, tag=3, gc=True):
+class TaskScheduled(_Event, frozen=True, tag=3):
     """An activity was scheduled. A retry repeats the number of the first attempt."""
 
     task_id: int
@@ -70,35 +70,35 @@ class TaskScheduled(_Event, tag=3, gc=True):
     tags: dict[str, str] | None = None
 
 
-class TaskCompleted(_Event, tag=4):
+class TaskCompleted(_Event, frozen=True, tag=4):
     """The activity ``task_id`` returned ``result``."""
 
     task_id: int
     result: str | None = None
 
 
-class TaskFailed(_Event, tag=5):
+class TaskFailed(_Event, frozen=True, tag=5):
     """The activity ``task_id`` failed."""
 
     task_id: int
     failure: FailureDetails
 
 
-class TimerCreated(_Event, tag=6):
+class TimerCreated(_Event, frozen=True, tag=6):
     """A durable timer was created; ``fire_at`` is as asked, even if in the past."""
 
     task_id: int
     fire_at: int
 
 
-class TimerFired(_Event, tag=7):
+class TimerFired(_Event, frozen=True, tag=7):
     """The timer ``task_id`` is due by the store's clock."""
 
     task_id: int
     fire_at: int
 
 
-class SubOrchestrationInstanceCreated(_Event, tag=8, gc=True):
+class SubOrchestrationInstanceCreated(_Event, frozen=True, tag=8):
     """A child was started. A retry repeats the number and the id of the first attempt."""
 
     task_id: int
@@ -109,21 +109,21 @@ class SubOrchestrationInstanceCreated(_Event, tag=8, gc=True):
     tags: dict[str, str] | None = None
 
 
-class SubOrchestrationInstanceCompleted(_Event, tag=9):
+class SubOrchestrationInstanceCompleted(_Event, frozen=True, tag=9):
     """The child of call ``task_id`` completed."""
 
     task_id: int
     result: str | None = None
 
 
-class SubOrchestrationInstanceFailed(_Event, tag=10):
+class SubOrchestrationInstanceFailed(_Event, frozen=True, tag=10):
     """The child of call ``task_id`` failed, was terminated, or could not be created."""
 
     task_id: int
     failure: FailureDetails
 
 
-class EventSent(_Event, tag=11):
+class EventSent(_Event, frozen=True, tag=11):
     """An external event was sent to another instance."""
 
     task_id: int
@@ -132,33 +132,33 @@ class EventSent(_Event, tag=11):
     input: str | None = None
 
 
-class EventRaised(_Event, tag=12):
+class EventRaised(_Event, frozen=True, tag=12):
     """An external event arrived. ``name`` is kept as sent; matching ignores case."""
 
     name: str
     input: str | None = None
 
 
-class ExecutionSuspended(_Event, tag=13):
+class ExecutionSuspended(_Event, frozen=True, tag=13):
     """The instance was suspended by an operator."""
 
     reason: str | None = None
 
 
-class ExecutionResumed(_Event, tag=14):
+class ExecutionResumed(_Event, frozen=True, tag=14):
     """The instance was resumed by an operator."""
 
     reason: str | None = None
 
 
-class ExecutionTerminated(_Event, tag=15):
+class ExecutionTerminated(_Event, frozen=True, tag=15):
     """The instance was terminated. ``output`` is JSON text, stored verbatim as its output."""
 
     output: str | None = None
     recurse: bool = True
 
 
-class ExecutionCompleted(_Event, tag=16):
+class ExecutionCompleted(_Event, frozen=True, tag=16):
     """The last event of a finished execution. ``status`` is the final status's name."""
 
     status: str
@@ -166,7 +166,7 @@ class ExecutionCompleted(_Event, tag=16):
     failure: FailureDetails | None = None
 
 
-class ContinuedAsNew(_Event, tag=17):
+class ContinuedAsNew(_Event, frozen=True, tag=17):
     """The last event of an execution that went on as a new one."""
 
     input: str | None = None

@@ -1,6 +1,7 @@
 """Seam 2: storage backends, and the machinery they all share."""
 
 from durabletask.store.api import Store
+from durabletask.store.backend import StoreBackend
 from durabletask.store.batch import (
     FINISHED_STATUSES,
     ActivityRow,
@@ -48,6 +49,7 @@ __all__ = [
     "NextExecution",
     "Park",
     "Store",
+    "StoreBackend",
     "StoreOptions",
     "Turn",
     "Unclaimed",

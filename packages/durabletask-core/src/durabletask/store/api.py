@@ -154,9 +154,7 @@ class Store(ABC):
     # --- reading and upkeep --------------------------------------------------------------------
 
     @abstractmethod
-    async def read_history(
-        self, executions: Sequence[tuple[str, str]]
-    ) -> list[list[bytes]]:
+    async def read_history(self, executions: Sequence[tuple[str, str]]) -> list[list[bytes]]:
         """The chunks of each ``(instance_id, execution_id)``, in sequence order."""
 
     @abstractmethod
@@ -173,9 +171,7 @@ class Store(ABC):
         """One page ordered by ``(created_at, instance_id)``, and the next page's token."""
 
     @abstractmethod
-    async def purge_instances(
-        self, instance_ids: Sequence[str], *, recursive: bool
-    ) -> int:
+    async def purge_instances(self, instance_ids: Sequence[str], *, recursive: bool) -> int:
         """Delete those of the ids that are finished, with all that belongs to them.
 
         ``recursive`` deletes their finished descendants too. Returns how many were deleted.

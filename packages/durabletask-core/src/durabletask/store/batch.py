@@ -3,6 +3,8 @@
 A store knows no orchestrations. Chunks and message bodies are opaque bytes to it; statuses are
 texts of which ``FINISHED_STATUSES`` end an instance. Instants are ``int`` microseconds since the
 Unix epoch by the store's clock.
+
+``gc=False`` throughout: these values hold no cycles, and there are many of them.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class LaneKey(msgspec.Struct, frozen=True):
     epoch: int
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """A message for the inbox of an instance.
 
     Attributes:
@@ -57,7 +59,7 @@ class Message(msgspec.Struct, frozen=True):
     unpark: bool = False
 
 
-class NewInstance(msgspec.Struct, frozen=True, kw_only=True):
+class NewInstance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An instance to create: status PENDING, no history.
 
     Attributes:
@@ -84,7 +86,7 @@ class NewInstance(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Message | None = None
 
 
-class InstanceUpdate(msgspec.Struct, frozen=True, kw_only=True):
+class InstanceUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Columns of the instance that change; UNSET ones stay.
 
     ``busy``: the lane holds work for this instance that no row records (activities it runs
@@ -93,13 +95,13 @@ class InstanceUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     status: str | msgspec.UnsetType = msgspec.UNSET
-    output: str | None | msgspec.UnsetType = msgspec.UNSET
-    failure: bytes | None | msgspec.UnsetType = msgspec.UNSET
-    custom_status: str | None | msgspec.UnsetType = msgspec.UNSET
+    output: str | msgspec.UnsetType | None = msgspec.UNSET
+    failure: bytes | msgspec.UnsetType | None = msgspec.UNSET
+    custom_status: str | msgspec.UnsetType | None = msgspec.UNSET
     busy: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-class NextExecution(msgspec.Struct, frozen=True, kw_only=True):
+class NextExecution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Continue-as-new: the instance goes on under ``execution_id``, PENDING and busy.
 
     History and execution-bound messages of the old execution are deleted; other messages stay.
@@ -113,7 +115,7 @@ class NextExecution(msgspec.Struct, frozen=True, kw_only=True):
     carryover: bytes | None = None
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One committed turn of an instance that the lane owns.
 
     Attributes:
@@ -140,7 +142,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     crashes_cleared: bool = False
 
 
-class ActivityRow(msgspec.Struct, frozen=True):
+class ActivityRow(msgspec.Struct, frozen=True, gc=False):
     """An activity for the shared queue, to be claimed by any lane that knows ``name``."""
 
     instance_id: str
@@ -150,7 +152,7 @@ class ActivityRow(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class FinishedActivity(msgspec.Struct, frozen=True):
+class FinishedActivity(msgspec.Struct, frozen=True, gc=False):
     """A claimed activity's outcome: delete the row and deliver the message, atomically.
 
     If the row is gone or carries another token, nothing of it is written (somebody else has it).
@@ -161,7 +163,7 @@ class FinishedActivity(msgspec.Struct, frozen=True):
     message: Message
 
 
-class Park(msgspec.Struct, frozen=True):
+class Park(msgspec.Struct, frozen=True, gc=False):
     """Set an owned instance aside: no lane claims it until it is unparked. Its inbox stays.
 
     ``code``: fingerprint of the code that could not go on; None if only an operator may release.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import msgspec
+
     from durabletask.engine.runtime_state import TurnOutcome
     from durabletask.history import TaskScheduled
     from durabletask.state import OrchestrationStatus
@@ -31,9 +33,9 @@ class TurnEffect:
         instance: OwnedInstance,
         turn: Turn,
         outcome: TurnOutcome,
-        local: list[TaskScheduled],
+        local: Sequence[TaskScheduled],
         status: OrchestrationStatus,
-        custom_status: str | None | msgspec.UnsetType,
+        custom_status: str | msgspec.UnsetType | None,
     ) -> None:
         self.instance = instance
         self.turn = turn

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 
 __all__ = ["new_execution_id", "new_instance_id"]
 
@@ -19,4 +18,4 @@ def new_execution_id(now: int) -> str:
 
 def new_instance_id() -> str:
     """A random id, 32 hex digits."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()

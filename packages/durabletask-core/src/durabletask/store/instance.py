@@ -6,11 +6,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from durabletask.history import (
-    EventRaised,
-    ExecutionResumed,
     ExecutionStarted,
-    ExecutionSuspended,
-    ExecutionTerminated,
     HistoryEvent,
     decode_chunk,
     decode_event,
@@ -20,13 +16,12 @@ from durabletask.state import OrchestrationStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from durabletask.history import TaskCompleted, TaskFailed
     from durabletask.state import ParentInstance
-    from durabletask.store.batch import NewInstance
+    from durabletask.store.batch import NewInstance, NextExecution
     from durabletask.store.record import ClaimedInstance, InboxMessage
 
 __all__ = ["OwnedInstance", "Phase"]
-
-_FOR_ANY_EXECUTION = (EventRaised, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
 
 
 class Phase(enum.Enum):
@@ -46,9 +41,11 @@ class OwnedInstance:
     out only from READY. Across processes the lane's epoch holds it.
 
     Attributes:
-        inbox, inbox_ids: events for the next turn, and the message id of each (0: no message,
-            the outcome of an activity run by this lane, or the start event).
-        taken_ids: ids in the turn that is out or being committed.
+        inbox: events for the next turn.
+        inbox_ids: ids of the messages among them; the outcomes of activities run by this lane
+            and the start event have none.
+        inbox_local: how many of them are outcomes of activities run by this lane.
+        taken_ids, taken_local: the same of the turn that is out or being committed.
         outstanding: numbers of activities this lane runs whose outcome is not in the inbox yet.
         unrecorded: activities this lane ran or runs whose outcome no turn has recorded. While
             there is one the stored row must say busy, or a crash would lose it.
@@ -67,6 +64,7 @@ class OwnedInstance:
         "idle_since",
         "inbox",
         "inbox_ids",
+        "inbox_local",
         "input",
         "instance_id",
         "name",
@@ -78,6 +76,7 @@ class OwnedInstance:
         "status",
         "tags",
         "taken_ids",
+        "taken_local",
         "unrecorded",
         "version",
     )
@@ -94,7 +93,9 @@ class OwnedInstance:
         self.phase = Phase.IDLE
         self.inbox: list[HistoryEvent] = []
         self.inbox_ids: list[int] = []
+        self.inbox_local = 0
         self.taken_ids: list[int] = []
+        self.taken_local = 0
         self.outstanding: set[int] = set()
         self.unrecorded = 0
         self.sequence = 0
@@ -142,7 +143,6 @@ class OwnedInstance:
         )
         events = [started, *(decode_chunk(carryover) if carryover else ())]
         self.inbox = events + self.inbox
-        self.inbox_ids = [0] * len(events) + self.inbox_ids
 
     def deliver(self, messages: Iterable[InboxMessage], handled: Iterable[int]) -> bool:
         """Put messages into the inbox that are not held yet; True if there was a new one.
@@ -157,35 +157,45 @@ class OwnedInstance:
             self.inbox_ids.append(message.message_id)
         return bool(new)
 
-    def put_local(self, event: HistoryEvent) -> None:
-        """Put an event that no message carries into the inbox."""
-        self.inbox.append(event)
-        self.inbox_ids.append(0)
+    def put_outcome(self, task_id: int, outcome: TaskCompleted | TaskFailed) -> bool:
+        """Take the outcome of an activity this lane ran; False if it is not awaited (any more)."""
+        if task_id not in self.outstanding:
+            return False
+        self.outstanding.remove(task_id)
+        self.inbox.append(outcome)
+        self.inbox_local += 1
+        return True
+
+    def take(self) -> list[HistoryEvent]:
+        """Empty the inbox into a turn."""
+        events, self.inbox = self.inbox, []
+        if self.inbox_ids:
+            self.taken_ids, self.inbox_ids = self.inbox_ids, []
+        self.taken_local, self.inbox_local = self.inbox_local, 0
+        self.phase = Phase.RUNNING
+        return events
 
     def restore(self, events: list[HistoryEvent]) -> None:
         """Put the events of an abandoned turn back, ahead of what arrived since."""
         self.inbox = events + self.inbox
-        self.inbox_ids = self.taken_ids + self.inbox_ids
-        self.taken_ids = []
+        self.inbox_ids, self.taken_ids = self.taken_ids + self.inbox_ids, []
+        self.inbox_local, self.taken_local = self.inbox_local + self.taken_local, 0
+        self.phase = Phase.IDLE
 
-    def continue_as_new(
-        self, execution_id: str, input: str | None, version: str | None, carryover: bytes | None
-    ) -> None:
-        """Become the next execution; events addressed to the old one are forgotten."""
-        kept = [
-            (event, message_id)
-            for event, message_id in zip(self.inbox, self.inbox_ids, strict=True)
-            if isinstance(event, _FOR_ANY_EXECUTION)
-        ]
-        self.inbox = [event for event, _ in kept]
-        self.inbox_ids = [message_id for _, message_id in kept]
-        self.execution_id = execution_id
-        self.input = input
-        self.version = version if version is not None else self.version
+    def continue_as_new(self, following: NextExecution) -> None:
+        """Become the next execution.
+
+        The inbox is emptied: events for the old execution are void, and messages for any execution
+        are still in the store, from where the next poll brings them again.
+        """
+        self.execution_id = following.execution_id
+        self.input = following.input
+        self.version = following.version
+        self.inbox, self.inbox_ids, self.inbox_local = [], [], 0
         self.sequence = 0
         self.outstanding.clear()
         self.unrecorded = 0
         self.busy = True
         self.status = OrchestrationStatus.PENDING
         self.custom_status = None
-        self._put_start(0, carryover)
+        self._put_start(0, following.carryover)

@@ -24,10 +24,8 @@ from durabletask.history import (
     TaskScheduled,
     decode_event,
     decode_history,
-    encode_event,
 )
 from durabletask.state import FailureDetails, OrchestrationStatus
-from durabletask.store.batch import ActivityRow
 from durabletask.store.instance import OwnedInstance, Phase
 
 if TYPE_CHECKING:
@@ -142,16 +140,7 @@ class Intake:
         local = [event for event in missing if event.name in known]
         for event in missing:
             if event.name not in known:
-                self._source.lane.pending.activities.append(
-                    ActivityRow(
-                        instance.instance_id,
-                        instance.execution_id,
-                        event.task_id,
-                        event.name,
-                        encode_event(event),
-                    )
-                )
-                self._source.lane.kick()
+                self._source.enqueue(instance, event)
         instance.history = history
         instance.outstanding.update(event.task_id for event in local)
         instance.unrecorded = len(local)

@@ -105,9 +105,7 @@ class Keeper:
         late = await self._hub.store.unclaimed(self._source.profile.unregistered_grace)
         unknown = [work for work in late if not self._is_known(work.kind, work.name)]
         self.orphans = frozenset(work.name for work in unknown if work.kind == "orchestration")
-        self.orphan_activities = frozenset(
-            work.name for work in unknown if work.kind == "activity"
-        )
+        self.orphan_activities = frozenset(work.name for work in unknown if work.kind == "activity")
         if unknown:
             self._source.scout.soon()
 

@@ -80,8 +80,9 @@ class Lane:
 
     def kick(self) -> None:
         """Send what is pending as soon as the lane is free."""
-        self._idle.clear()
-        self._wake.set()
+        if not self._wake.is_set():
+            self._idle.clear()
+            self._wake.set()
 
     async def flush(self) -> None:
         """Wait until everything handed in so far is durable or dropped."""

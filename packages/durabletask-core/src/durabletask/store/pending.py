@@ -9,7 +9,6 @@ from durabletask.store.batch import Batch
 if TYPE_CHECKING:
     import asyncio
 
-    from durabletask.store.effect import TurnEffect
     from durabletask.store.batch import (
         ActivityRow,
         FinishedActivity,
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
         Park,
         Turn,
     )
+    from durabletask.store.effect import TurnEffect
     from durabletask.store.instance import OwnedInstance
 
 __all__ = ["PendingBatch"]
@@ -35,10 +35,10 @@ class PendingBatch:
         "activities",
         "create_futures",
         "creates",
+        "effects",
         "finished",
         "message_futures",
         "messages",
-        "effects",
         "parked",
         "released",
         "returned",

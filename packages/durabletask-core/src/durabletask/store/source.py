@@ -25,16 +25,15 @@ from durabletask.history import (
     TaskCompleted,
     TaskFailed,
     TaskScheduled,
-    decode_chunk,
     encode_event,
 )
 from durabletask.store.batch import ActivityRow, FinishedActivity, LaneKey, Message, Park
 from durabletask.store.effect import TurnEffect
 from durabletask.store.instance import OwnedInstance, Phase
+from durabletask.store.intake import Intake
 from durabletask.store.keeper import Keeper
 from durabletask.store.lane import Lane
 from durabletask.store.record import ClaimedActivity, Interest, LaneOptions
-from durabletask.store.intake import Intake
 from durabletask.store.scout import Scout
 from durabletask.store.turn import build_turn, child_request, outgoing, parent_message
 
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from durabletask.backend import WorkerProfile
+    from durabletask.engine.runtime_state import TurnOutcome
     from durabletask.store.batch import CommitResult, NewInstance
     from durabletask.store.hub import Hub
     from durabletask.store.pending import PendingBatch
@@ -116,7 +116,9 @@ class StoreWorkItemSource(WorkItemSource):
                 items.append(self._turn_item(instance, now))
                 self._turns_out += 1
                 room -= 1
-        room = min(len(self._activities), self.profile.max_activities - self._activities_out, _BURST)
+        room = min(
+            len(self._activities), self.profile.max_activities - self._activities_out, _BURST
+        )
         for _ in range(room):
             items.append(self._activities.popleft())
         self._activities_out += max(room, 0)
@@ -124,18 +126,15 @@ class StoreWorkItemSource(WorkItemSource):
 
     def _turn_item(self, instance: OwnedInstance, now: int) -> OrchestrationWorkItem:
         # Rule replay-clock: never behind the last turn, whatever the clocks say.
-        started = OrchestratorStarted(max(now, instance.clock))
-        events: list[HistoryEvent] = [started, *instance.inbox]
-        instance.taken_ids = instance.inbox_ids
-        instance.inbox, instance.inbox_ids = [], []
-        instance.phase = Phase.RUNNING
+        clock = instance.clock
+        started = OrchestratorStarted(now if now > clock else clock)
         return OrchestrationWorkItem(
             instance.instance_id,
             instance.execution_id,
             instance.name,
             instance.version,
             instance.sequence,
-            events,
+            [started, *instance.take()],
             instance,
         )
 
@@ -161,13 +160,9 @@ class StoreWorkItemSource(WorkItemSource):
         outcome = apply_actions(item.events, result.actions)
         status = status_after(instance.status, item.events)
         recorded_at = cast("OrchestratorStarted", item.events[0]).timestamp
-        if instance.sequence:
-            # Outcomes of our own activities carry message id 0. In the first turn nothing has
-            # run yet, and the zeros are the start event and carried-over events.
-            instance.unrecorded -= instance.taken_ids.count(0)
+        instance.unrecorded -= instance.taken_local
         pending = self.lane.pending
-        ended = outcome.completion is not None or outcome.continuation is not None
-        local = self._place_activities(instance, outcome.activities, pending, ended=ended)
+        local = self._place_activities(instance, outcome) if outcome.activities else ()
         turn = build_turn(
             instance,
             outcome,
@@ -204,12 +199,7 @@ class StoreWorkItemSource(WorkItemSource):
         return instance if self.owned.get(instance.instance_id) is instance else None
 
     def _place_activities(
-        self,
-        instance: OwnedInstance,
-        scheduled: list[TaskScheduled],
-        pending: PendingBatch,
-        *,
-        ended: bool,
+        self, instance: OwnedInstance, outcome: TurnOutcome
     ) -> list[TaskScheduled]:
         """Decide who runs each activity: this lane without a queue row, or the shared queue.
 
@@ -218,25 +208,31 @@ class StoreWorkItemSource(WorkItemSource):
         """
         local: list[TaskScheduled] = []
         known = self.profile.activities
+        ended = outcome.ended
         room = self._hub.options.local_backlog - len(self._activities)
         alone = self.standing is None or self.standing.lanes <= 1
-        for event in scheduled:
-            if not ended and event.name in known and (alone or room > len(local)):
+        for event in outcome.activities:
+            if event.name in known and not ended and (alone or room > len(local)):
                 local.append(event)
                 instance.outstanding.add(event.task_id)
             else:
-                pending.activities.append(
-                    ActivityRow(
-                        instance.instance_id,
-                        instance.execution_id,
-                        event.task_id,
-                        event.name,
-                        encode_event(event),
-                    )
-                )
-                self._keeper.expect_activity(event.name)
+                self.enqueue(instance, event)
         instance.unrecorded += len(local)
         return local
+
+    def enqueue(self, instance: OwnedInstance, event: TaskScheduled) -> None:
+        """Put an activity into the shared queue with the next commit."""
+        self.lane.pending.activities.append(
+            ActivityRow(
+                instance.instance_id,
+                instance.execution_id,
+                event.task_id,
+                event.name,
+                encode_event(event),
+            )
+        )
+        self._keeper.expect_activity(event.name)
+        self.lane.kick()
 
     def _send(self, messages: list[Message]) -> None:
         self.lane.pending.messages += messages
@@ -246,7 +242,7 @@ class StoreWorkItemSource(WorkItemSource):
         self._activities_out -= 1
         if self._activities or self.draining:
             self._notify()
-        event: HistoryEvent
+        event: TaskCompleted | TaskFailed
         if result.failure is None:
             event = TaskCompleted(item.task_id, result.result)
         else:
@@ -254,10 +250,8 @@ class StoreWorkItemSource(WorkItemSource):
         token = item.token
         if isinstance(token, OwnedInstance):
             # Counted once: the number leaves ``outstanding`` with the first outcome, and a lost
-            # or finished instance has an empty set.
-            if token.execution_id == item.execution_id and item.task_id in token.outstanding:
-                token.outstanding.discard(item.task_id)
-                token.put_local(event)
+            # or finished instance awaits none.
+            if token.execution_id == item.execution_id and token.put_outcome(item.task_id, event):
                 self.make_ready(token)
         else:
             self.finish_claimed(token, event)
@@ -278,7 +272,6 @@ class StoreWorkItemSource(WorkItemSource):
             instance = self._returned_turn(item)
             if instance is not None:
                 instance.restore(item.events[1:])
-                instance.phase = Phase.IDLE
                 later(delay, self.make_ready, instance)
         else:
             self._activities_out -= 1
@@ -492,9 +485,9 @@ class StoreWorkItemSource(WorkItemSource):
         instance, turn, outcome = effect.instance, effect.turn, effect.outcome
         if turn.consumed:
             self.scout.consumed(turn.consumed)
-        instance.taken_ids = []
+            instance.taken_ids = []
         instance.clock = turn.recorded_at
-        if effect.turn.crashes_cleared:
+        if turn.crashes_cleared:
             instance.crashes = 0
             if self._suspect is instance:
                 self._suspect = None
@@ -504,10 +497,9 @@ class StoreWorkItemSource(WorkItemSource):
             return
         instance.phase = Phase.IDLE
         if turn.next is not None:
-            instance.continue_as_new(
-                turn.next.execution_id, turn.next.input, turn.next.version, turn.next.carryover
-            )
+            instance.continue_as_new(turn.next)
             self.make_ready(instance)
+            self.scout.soon()
             return
         instance.sequence += 1
         if turn.update is not None and turn.update.busy is not msgspec.UNSET:

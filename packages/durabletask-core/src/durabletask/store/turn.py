@@ -26,7 +26,11 @@ from durabletask.store.batch import (
 from durabletask.store.identity import new_execution_id
 
 if TYPE_CHECKING:
-    from durabletask.actions import CompleteOrchestration, CreateSubOrchestration
+    from durabletask.actions import (
+        CompleteOrchestration,
+        ContinueAsNew,
+        CreateSubOrchestration,
+    )
     from durabletask.engine.runtime_state import TurnOutcome
     from durabletask.store.instance import OwnedInstance
 
@@ -42,55 +46,69 @@ def build_turn(
     recorded_at: int,
     status: OrchestrationStatus,
     busy: bool,
-    custom_status: str | None | msgspec.UnsetType,
+    custom_status: str | msgspec.UnsetType | None,
 ) -> Turn:
     """The turn as one value, with only those columns that change."""
-    completion = outcome.completion
-    continuation = outcome.continuation
+    completion, continuation = outcome.completion, outcome.continuation
+    following: NextExecution | None = None
+    update: InstanceUpdate | None = None
     to_children: bytes | None = None
-    next_execution: NextExecution | None = None
     if continuation is not None:
-        next_execution = NextExecution(
-            execution_id=new_execution_id(recorded_at),
-            input=continuation.input,
-            version=continuation.version if continuation.version is not None else instance.version,
-            carryover=encode_chunk(continuation.carryover) if continuation.carryover else None,
+        following = _next_execution(instance, continuation, recorded_at)
+    elif completion is not None:
+        update = _completed(completion, custom_status)
+        if completion.recurse:
+            to_children = encode_event(ExecutionTerminated(completion.result))
+    elif (
+        status is not instance.status or busy != instance.busy or custom_status is not msgspec.UNSET
+    ):
+        update = InstanceUpdate(
+            status=status.value if status is not instance.status else msgspec.UNSET,
+            busy=busy if busy != instance.busy else msgspec.UNSET,
+            custom_status=custom_status,
         )
-        update = None
-    else:
-        if completion is not None:
-            update = _completed(completion, custom_status)
-            if completion.recurse:
-                to_children = encode_event(ExecutionTerminated(completion.result))
-        else:
-            update = _changed(instance, status, busy, custom_status)
+    # else the common case: a mid-life turn writes history and nothing else
     return Turn(
         instance_id=instance.instance_id,
         execution_id=instance.execution_id,
         sequence=instance.sequence,
         recorded_at=recorded_at,
         chunk=encode_chunk(outcome.events),
-        consumed=[message_id for message_id in instance.taken_ids if message_id],
-        timers=[
-            Message(
-                instance.instance_id,
-                encode_event(timer),
-                execution_id=instance.execution_id,
-                visible_at=timer.fire_at,
-            )
-            for timer in outcome.timers
-        ]
-        if completion is None and continuation is None
-        else [],
+        consumed=instance.taken_ids,
+        timers=_timers(instance, outcome) if outcome.timers and not outcome.ended else [],
         update=update,
-        next=next_execution,
+        next=following,
         to_children=to_children,
         crashes_cleared=instance.crashes > 0,
     )
 
 
+def _timers(instance: OwnedInstance, outcome: TurnOutcome) -> list[Message]:
+    return [
+        Message(
+            instance.instance_id,
+            encode_event(timer),
+            execution_id=instance.execution_id,
+            visible_at=timer.fire_at,
+        )
+        for timer in outcome.timers
+    ]
+
+
+def _next_execution(
+    instance: OwnedInstance, continuation: ContinueAsNew, now: int
+) -> NextExecution:
+    version = continuation.version
+    return NextExecution(
+        execution_id=new_execution_id(now),
+        input=continuation.input,
+        version=instance.version if version is None else version,
+        carryover=encode_chunk(continuation.carryover) if continuation.carryover else None,
+    )
+
+
 def _completed(
-    completion: CompleteOrchestration, custom_status: str | None | msgspec.UnsetType
+    completion: CompleteOrchestration, custom_status: str | msgspec.UnsetType | None
 ) -> InstanceUpdate:
     return InstanceUpdate(
         status=completion.status.value,
@@ -98,25 +116,6 @@ def _completed(
         failure=None if completion.failure is None else _encode_failure(completion.failure),
         custom_status=custom_status,
         busy=False,
-    )
-
-
-def _changed(
-    instance: OwnedInstance,
-    status: OrchestrationStatus,
-    busy: bool,
-    custom_status: str | None | msgspec.UnsetType,
-) -> InstanceUpdate | None:
-    if (
-        status is instance.status
-        and busy == instance.busy
-        and custom_status is msgspec.UNSET
-    ):
-        return None  # the common case: a mid-life turn writes history and nothing else
-    return InstanceUpdate(
-        status=status.value if status is not instance.status else msgspec.UNSET,
-        busy=busy if busy != instance.busy else msgspec.UNSET,
-        custom_status=custom_status,
     )
 
 

@@ -33,9 +33,7 @@ class _Waiter:
 
     def __init__(self, *, for_completion: bool) -> None:
         self.for_completion = for_completion
-        self.future: asyncio.Future[OrchestrationState] = (
-            asyncio.get_running_loop().create_future()
-        )
+        self.future: asyncio.Future[OrchestrationState] = asyncio.get_running_loop().create_future()
 
     def answer(self, state: OrchestrationState) -> bool:
         if self.for_completion:

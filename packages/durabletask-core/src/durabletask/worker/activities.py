@@ -59,9 +59,7 @@ class ActivityRunner:
         else:
             self._start_in_thread(item, registration)
 
-    def _start_coroutine(
-        self, item: ActivityWorkItem, registration: ActivityRegistration
-    ) -> None:
+    def _start_coroutine(self, item: ActivityWorkItem, registration: ActivityRegistration) -> None:
         try:
             arguments = activity_arguments(registration, item, self._converter)
             coroutine = registration.function(*arguments)
@@ -87,7 +85,9 @@ class ActivityRunner:
         def done(outcome: ActivityResult) -> None:
             self._source.complete_activity(item, outcome)
 
-        self._threads.submit(lambda: context.run(run_activity, registration, item, self._converter), done)
+        self._threads.submit(
+            lambda: context.run(run_activity, registration, item, self._converter), done
+        )
 
     async def close(self) -> None:
         """Cancel async activities and let threads end; what is cut off runs again elsewhere."""

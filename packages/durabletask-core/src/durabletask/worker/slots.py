@@ -121,7 +121,8 @@ class _Steps:
                 run(coroutine.close)
                 raise
             except BaseException as error:
-                step, argument = coroutine.throw, error
+                step: Callable[[Any], Any] = coroutine.throw
+                argument: Any = error
             else:
                 step, argument = coroutine.send, value
             try:

@@ -38,7 +38,7 @@ class ActivityThreads:
         self._waiting = 0
 
     def submit(self, call: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Run ``call()`` in a thread, then ``done(result)`` on the loop. ``call`` must not raise."""
+        """Run ``call()`` in a thread, then ``done(its result)`` on the loop; it must not raise."""
         self._waiting += 1
         if self._waiting > len(self._threads) < self._limit:
             thread = threading.Thread(

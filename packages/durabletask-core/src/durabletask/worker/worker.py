@@ -170,6 +170,7 @@ class TaskHubWorker:
         if self._state == "running":
             self._state = "stopping"
             assert self._source and self._turns and self._activities and self._loop and self._lease
+            assert self._profile is not None
             limit = self._options.stop_timeout if timeout is None else timeout
             try:
                 await self._source.drain(limit)

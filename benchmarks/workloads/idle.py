@@ -1,0 +1,67 @@
+"""Many instances that wait: what do they cost while nothing happens?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from benchmarks.hub import running_hub
+from benchmarks.programs import wait_for_event, wait_with_timer
+from benchmarks.verify import check_completed
+from benchmarks.workload import Outcome, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from benchmarks.measure import Meter
+    from benchmarks.workload import Setting, Waiting
+    from durabletask.client import TaskHubClient
+    from durabletask.task import OrchestrationState
+
+__all__ = ["IDLE"]
+
+SETTLE_SECONDS = 2.0
+SECONDS = 10.0
+
+_PROGRAMS: dict[Waiting, Callable[..., Any]] = {
+    "events": wait_for_event,
+    "timers": wait_with_timer,
+}
+
+
+async def _start(client: TaskHubClient, program: Callable[..., Any], number: int) -> str:
+    instance_id = await client.schedule_new_orchestration(program, input=number)
+    await client.wait_for_orchestration_start(instance_id)
+    return instance_id
+
+
+async def _finish(client: TaskHubClient, instance_id: str, data: int) -> OrchestrationState:
+    await client.raise_event(instance_id, "go", data)
+    return await client.wait_for_orchestration_completion(instance_id)
+
+
+async def _run(setting: Setting, meter: Meter) -> Outcome:
+    program = _PROGRAMS[setting.waiting]
+    async with running_hub(setting.url, setting.activities) as client:
+        waiting = await asyncio.gather(
+            *(_start(client, program, number) for number in range(setting.n))
+        )
+        await asyncio.sleep(SETTLE_SECONDS)
+        with meter.span() as span:
+            await asyncio.sleep(SECONDS)
+        states = await asyncio.gather(
+            *(_finish(client, instance_id, -number) for number, instance_id in enumerate(waiting))
+        )
+    for number, state in enumerate(states):
+        check_completed(state, [number, -number])
+    return Outcome(items=0, span=span, figures={"cpu_percent_of_core": span.cpu / span.wall * 100})
+
+
+IDLE = Workload(
+    name="idle",
+    default_n=10_000,
+    unit="",
+    run=_run,
+    variant=lambda setting: {"waiting": setting.waiting},
+)

@@ -6,7 +6,6 @@ from durabletask.engine.activity import (
     activity_failed,
     activity_succeeded,
     run_activity,
-    run_async_activity,
 )
 from durabletask.engine.clock import from_micros, to_micros
 from durabletask.engine.failure import failure_of
@@ -27,6 +26,5 @@ __all__ = [
     "from_micros",
     "result_of_termination",
     "run_activity",
-    "run_async_activity",
     "to_micros",
 ]

@@ -24,7 +24,6 @@ __all__ = [
     "activity_failed",
     "activity_succeeded",
     "run_activity",
-    "run_async_activity",
 ]
 
 
@@ -117,34 +116,6 @@ def run_activity(
         value = registration.function(*activity_arguments(registration, item, converter))
     except KeyboardInterrupt:
         raise
-    except BaseException as error:
-        return activity_failed(error)
-    return activity_succeeded(item, value, converter)
-
-
-async def run_async_activity(
-    registration: ActivityRegistration,
-    item: ActivityWorkItem,
-    converter: DataConverter = DEFAULT_CONVERTER,
-) -> ActivityResult:
-    """Run an ``async def`` on the running loop, from payload to outcome.
-
-    Raises:
-        CancelledError: this task was cancelled. A cancellation that only went on inside the
-            activity is a failure of the activity.
-        KeyboardInterrupt: everything else the function raises becomes a failure.
-    """
-    from asyncio import CancelledError, current_task
-
-    try:
-        value = await registration.function(*activity_arguments(registration, item, converter))
-    except (KeyboardInterrupt, GeneratorExit):
-        raise
-    except CancelledError as error:
-        task = current_task()
-        if task is not None and task.cancelling():
-            raise
-        return activity_failed(error)
     except BaseException as error:
         return activity_failed(error)
     return activity_succeeded(item, value, converter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,8 +12,6 @@ from durabletask.errors import ArgumentTypeError
 from durabletask.task._tasks import COMPLETED, FAILED, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from durabletask.engine.ledger import Ledger
 
 __all__ = ["Body", "Continued", "Ending", "Raised", "Returned"]
@@ -22,6 +20,10 @@ _log = logging.getLogger("durabletask.engine")
 
 # A generator may answer being closed with another yield. How often that is put up with.
 _PATIENCE = 100
+
+# Bodies that refused to be closed. They are kept for good: dropped, they would be closed once more
+# whenever memory is collected, and user code would run at a random time in a random thread.
+_unclosable: list[Callable[[], None]] = []
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -128,7 +130,10 @@ class Body:
             except Exception:
                 _log.warning("an orchestrator raised while it was being closed", exc_info=True)
             return
-        _log.warning("an orchestrator goes on yielding though it is being closed")
+        _unclosable.append(close)
+        _log.warning(
+            "an orchestrator goes on yielding though it is being closed: it is left behind"
+        )
 
 
 def _refusal(yielded: object) -> Task[Any]:

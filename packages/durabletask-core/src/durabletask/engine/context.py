@@ -245,13 +245,13 @@ class RuntimeContext(OrchestrationContext):
         if ledger.closed:
             return
         ledger.number = number = ledger.number + 1
-        if ledger.replaying:
-            ledger.unconfirmed[number] = SentEvent(instance_id, event_name)
         if not ledger.replaying or ledger.careful:
             where = f"the data of event {event_name!r}"
             text = ledger.converter.serialize(data, where=where)
             if not ledger.replaying:
                 ledger.actions[number] = SendEvent(number, instance_id, event_name, text)
+        if ledger.replaying:
+            ledger.unconfirmed[number] = SentEvent(instance_id, event_name)
 
     def continue_as_new(
         self, new_input: Any, *, save_events: bool = False, new_version: str | None = None

@@ -36,11 +36,12 @@ Job = tuple["Callable[[Database], Any]", "asyncio.Future[Any]"]
 class Chores(Protocol):
     """What a thread does besides its jobs."""
 
-    def after_job(self, database: Database) -> None:
-        """Called after every job."""
+    def after_job(self, database: Database) -> float:
+        """Called after every job. Returns for how many seconds to wait for the next one."""
+        ...
 
     def idle(self, database: Database) -> float:
-        """Called when no job waits. Returns for how many seconds to wait for the next one."""
+        """Called when no job came within that time. Returns the next such time."""
         ...
 
 
@@ -99,21 +100,21 @@ class DatabaseThread:
     # --- on the thread -------------------------------------------------------------------------
 
     def _work(self) -> None:
-        pause: float | None = 0.0
+        chores = self._chores
+        pause = 0.0
         try:
             while True:
                 try:
-                    job = self._jobs.get(timeout=pause)
+                    job = self._jobs.get(timeout=pause if chores else None)
                 except Empty:
-                    pause = self._idle()
+                    pause = self._chore(chores.idle) if chores else 0.0
                     continue
                 if job is None:
                     return
                 self._do(job)
                 # Hold neither the job nor its outcome while waiting for the next one.
                 del job
-                self._after_job()
-                pause = 0.0
+                pause = self._chore(chores.after_job) if chores else 0.0
         finally:
             self._database.close()
 
@@ -128,19 +129,9 @@ class DatabaseThread:
         except RuntimeError:
             logger.debug("the event loop was closed before a job of the SQLite store was done")
 
-    def _after_job(self) -> None:
-        if self._chores is None:
-            return
+    def _chore(self, chore: Callable[[Database], float]) -> float:
         try:
-            self._chores.after_job(self._database)
-        except Exception:
-            logger.warning("upkeep of the SQLite store failed", exc_info=True)
-
-    def _idle(self) -> float | None:
-        if self._chores is None:
-            return None
-        try:
-            return self._chores.idle(self._database)
+            return chore(self._database)
         except Exception:
             logger.warning("upkeep of the SQLite store failed", exc_info=True)
             return PAUSE_AFTER_FAILURE

@@ -1,8 +1,8 @@
 """What the writing thread does between batches: look for others' commits, and checkpoint.
 
 SQLite has no notifications. ``PRAGMA data_version`` is the next best thing: it changes when
-another connection has committed, and costs microseconds. The writer looks after every job, and
-while idle as often as 2 % of the idle time allows: every 2 ms just after some activity, every
+another connection has committed, and costs microseconds. A busy writer looks every 2 ms, and an
+idle one as often as 2 % of the idle time allows: every 2 ms just after some activity, every
 10 ms later on.
 
 Checkpoints never run inside a commit, where they would make one batch in some hundreds wait for
@@ -46,27 +46,34 @@ class Upkeep:
         self._changed = changed
         self._version: int | None = None
         self._active_at = time.monotonic()
+        self._next_look_at = 0.0
         self._size = 0
 
-    def after_job(self, database: Database) -> None:
-        """Look for others' commits, and checkpoint if the log has grown long."""
+    def after_job(self, database: Database) -> float:
+        """Do the chores if they are due.
+
+        Not after every job: the event loop is waking up to take the outcome, and this thread
+        must get out of its way.
+        """
         self._active_at = time.monotonic()
-        self._look(database)
-        size = self._log_size()
-        if max(database.written, size - self._size) >= CHECKPOINT_BYTES:
-            self._checkpoint(database, size)
+        if self._active_at >= self._next_look_at:
+            self._look(database)
+        return PAUSE_SHORTEST
 
     def idle(self, database: Database) -> float:
-        """Look for others' commits, and checkpoint after a quiet second."""
-        now = time.monotonic()
+        """Do the chores, and checkpoint after a quiet second."""
         if self._look(database):
-            self._active_at = now
-        quiet = now - self._active_at
+            self._active_at = time.monotonic()
+        quiet = time.monotonic() - self._active_at
         if database.written and quiet >= QUIET_SECONDS:
-            self._checkpoint(database, self._log_size())
+            self._checkpoint(database)
         return min(PAUSE_LONGEST, max(PAUSE_SHORTEST, quiet * PAUSE_SHARE))
 
     def _look(self, database: Database) -> bool:
+        """Look at the log's size and for others' commits. Returns whether there were any."""
+        self._next_look_at = time.monotonic() + PAUSE_SHORTEST
+        if max(database.written, self._log_size() - self._size) >= CHECKPOINT_BYTES:
+            self._checkpoint(database)
         version = database.data_version()
         if version == self._version:
             return False
@@ -74,8 +81,8 @@ class Upkeep:
         self._changed()
         return True
 
-    def _checkpoint(self, database: Database, size: int) -> None:
-        if database.checkpoint(shorten=size >= SHORTEN_BYTES):
+    def _checkpoint(self, database: Database) -> None:
+        if database.checkpoint(shorten=self._log_size() >= SHORTEN_BYTES):
             self._size = self._log_size()
 
     def _log_size(self) -> int:

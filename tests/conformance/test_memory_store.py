@@ -35,7 +35,7 @@ class ManualClock:
 class ForgetfulStore(MemoryStore):
     """Loses the answer of a commit on request, as a broken connection would."""
 
-    def __init__(self, name: str, clock: ManualClock) -> None:
+    def __init__(self, name: str, clock: ManualClock | None) -> None:
         super().__init__(name, clock=clock)
         self.lose_next: bool | None = None
 
@@ -53,6 +53,17 @@ def lose_next_commit(store: Store, applied: bool) -> None:
     """Let the next commit of the store end in UnknownCommitError."""
     assert isinstance(store, ForgetfulStore)
     store.lose_next = applied
+
+
+def factory(name: str, clock: ManualClock | None) -> StoreFactory:
+    """Gives opened stores of the hub of this name."""
+
+    async def opened() -> Store:
+        store = ForgetfulStore(name, clock)
+        await store.open()
+        return store
+
+    return opened
 
 
 class TestMemoryStore(StoreSuite):
@@ -74,11 +85,18 @@ class TestMemoryStore(StoreSuite):
 
     @pytest.fixture
     def store_factory(self, clock: ManualClock) -> StoreFactory:
-        name = f"conformance-{next(_names)}"
+        return factory(f"conformance-{next(_names)}", clock)
 
-        async def opened() -> Store:
-            store = ForgetfulStore(name, clock)
-            await store.open()
-            return store
+    @pytest.fixture
+    def neighbour_factory(self, clock: ManualClock) -> StoreFactory:
+        return factory(f"neighbour-{next(_names)}", clock)
 
-        return opened
+
+class TestMemoryStoreInRealTime(StoreSuite):
+    """On the machine's clock, with no more fixtures than an author must write."""
+
+    opens_twice = True
+
+    @pytest.fixture
+    def store_factory(self) -> StoreFactory:
+        return factory(f"real-time-{next(_names)}", None)

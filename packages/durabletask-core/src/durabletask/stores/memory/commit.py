@@ -13,10 +13,10 @@ from durabletask.stores.memory.rows import NOBODY, Activity, Instance
 if TYPE_CHECKING:
     from durabletask.store.batch import (
         Batch,
+        FinishedActivity,
         InstanceUpdate,
         NewInstance,
         NextExecution,
-        Park,
         Turn,
     )
     from durabletask.stores.memory.hub import Hub
@@ -49,22 +49,10 @@ def commit(hub: Hub, batch: Batch) -> CommitResult:
     missing = [n for n, message in enumerate(batch.messages) if not hub.deliver(message, now)]
     for row in batch.activities:
         hub.enqueue(Activity(hub.next_activity(), row), now)
-    for outcome in batch.finished:
-        activity = hub.claimed(outcome.activity_id, outcome.token)
-        if activity is not None:
-            hub.dequeue(activity)
-            hub.deliver(outcome.message, now)
-    for park in batch.parked:
-        _park(hub, lane, park, now)
-    for instance_id, busy in batch.released:
-        owned = lane.owned.get(instance_id)
-        if owned is not None:
-            owned.busy = busy
-            hub.disown(owned, now)
-    for activity_id, token in batch.returned:
-        activity = hub.claimed(activity_id, token)
-        if activity is not None:
-            hub.give_back(activity, now)
+    if batch.finished:
+        _finished(hub, batch.finished, now)
+    if batch.parked or batch.released or batch.returned:
+        _give_up(hub, lane, batch, now)
 
     lane.number = batch.number
     lane.result = CommitResult(refused, frozenset(missing)) if refused or missing else _CLEAN
@@ -97,11 +85,13 @@ def _check_turns(hub: Hub, lane: Lane, batch: Batch, refused: frozenset[int]) ->
     """Raise LaneFencedError unless every turn continues what precedes it, in store or batch."""
     # Where the instances that this batch has touched so far stand: the execution and the number
     # of its next turn, or None if the lane does not own the instance any more.
-    tips: dict[str, tuple[str, int] | None] = {
-        new.instance_id: (new.execution_id, 0) if new.owned else None
-        for position, new in enumerate(batch.creates)
-        if position not in refused
-    }
+    tips: dict[str, tuple[str, int] | None] = {}
+    if batch.creates:
+        tips = {
+            new.instance_id: (new.execution_id, 0) if new.owned else None
+            for position, new in enumerate(batch.creates)
+            if position not in refused
+        }
     used: set[int] = set()
     for turn in batch.turns:
         row = hub.instances.get(turn.instance_id)
@@ -211,10 +201,25 @@ def _go_on(row: Instance, following: NextExecution) -> None:
     row.forget_bound()
 
 
-def _park(hub: Hub, lane: Lane, park: Park, now: int) -> None:
-    row = lane.owned.get(park.instance_id)
-    if row is not None and row.execution_id == park.execution_id:
-        row.parked = park.reason
-        row.parked_code = park.code
-        hub.parked[row.instance_id] = row
-        hub.disown(row, now)
+def _finished(hub: Hub, outcomes: list[FinishedActivity], now: int) -> None:
+    for outcome in outcomes:
+        activity = hub.claimed(outcome.activity_id, outcome.token)
+        if activity is not None:
+            hub.dequeue(activity)
+            hub.deliver(outcome.message, now)
+
+
+def _give_up(hub: Hub, lane: Lane, batch: Batch, now: int) -> None:
+    for park in batch.parked:
+        row = lane.owned.get(park.instance_id)
+        if row is not None and row.execution_id == park.execution_id:
+            hub.park(row, park.reason, park.code, now)
+    for instance_id, busy in batch.released:
+        row = lane.owned.get(instance_id)
+        if row is not None:
+            row.busy = busy
+            hub.disown(row, now)
+    for activity_id, token in batch.returned:
+        activity = hub.claimed(activity_id, token)
+        if activity is not None:
+            hub.give_back(activity, now)

@@ -128,6 +128,13 @@ class Hub:
             row.owner = NOBODY
         self.settle(row, now)
 
+    def park(self, row: Instance, reason: str, code: str | None, now: int) -> None:
+        """Set an owned instance aside."""
+        row.parked = reason
+        row.parked_code = code
+        self.parked[row.instance_id] = row
+        self.disown(row, now)
+
     def unpark(self, row: Instance, now: int) -> None:
         """Let an instance be claimed again."""
         row.parked = row.parked_code = None

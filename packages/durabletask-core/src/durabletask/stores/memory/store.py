@@ -97,6 +97,9 @@ class MemoryStore(Store):
             if listener is not self._listener and self._loop is not None:
                 listener.hint(self._loop)
 
+    def now(self) -> int:
+        return self._hub.clock()
+
     # --- lanes ---------------------------------------------------------------------------------
 
     async def open_lane(self, options: LaneOptions) -> tuple[LaneKey, LaneStanding]:

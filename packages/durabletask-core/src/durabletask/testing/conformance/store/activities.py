@@ -164,13 +164,13 @@ class ActivityQueueSuite(StoreFixtures):
         self, store: Store, other_store: Store, advance: Advance
     ) -> None:
         """``renew_lane`` extends the leases of the activities this lane has claimed."""
-        lane = await LaneDriver.open(store, lease=1.0)
+        lane = await LaneDriver.open(store, lease=1.5)
         rival = await LaneDriver.open(other_store)
         await lane.run("a")
         await lane.commit(activities=[activity("a")])
         [claimed] = await lane.take_activities()
         for _ in range(4):
-            await advance(0.3)
+            await advance(0.4)
             await store.renew_lane(lane.key)
             await other_store.take_over()
             assert await rival.take_activities() == [], "the lease was renewed"

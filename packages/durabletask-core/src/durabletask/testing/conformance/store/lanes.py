@@ -19,6 +19,9 @@ from durabletask.testing.conformance.store.fixtures import Advance, StoreFixture
 
 __all__ = ["LaneSuite"]
 
+TOLERANCE = 250_000
+"""Microseconds by which the clock as it is known here may differ from the store's."""
+
 
 @pytest.mark.asyncio
 class LaneSuite(StoreFixtures):
@@ -63,6 +66,14 @@ class LaneSuite(StoreFixtures):
         await advance(0.02)
         assert await lane.now() - before >= 19_000, "20 ms are 20,000 microseconds"
         assert (await lane.poll()).now >= before + 19_000
+
+    async def test_the_clock_is_known_without_asking(self, store: Store) -> None:
+        """``Store.now`` is the store's clock as far as it is known here: about right."""
+        lane = await LaneDriver.open(store)
+        before = await lane.now()
+        known = store.now()
+        after = await lane.now()
+        assert before - TOLERANCE <= known <= after + TOLERANCE
 
     async def test_an_unknown_lane_is_fenced(self, store: Store) -> None:
         """An unknown lane raises LaneFencedError, whatever it asks for."""
@@ -111,9 +122,9 @@ class LaneSuite(StoreFixtures):
         self, store: Store, other_store: Store, advance: Advance
     ) -> None:
         """``renew_lane`` extends the lease by its length, from now."""
-        lane = await LaneDriver.open(store, lease=1.0)
+        lane = await LaneDriver.open(store, lease=1.5)
         for _ in range(4):
-            await advance(0.3)
+            await advance(0.4)
             await store.renew_lane(lane.key)
         assert await other_store.take_over() == 0
         await lane.start("a")

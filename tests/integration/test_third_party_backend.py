@@ -95,7 +95,7 @@ def test_orchestrations_run_on_it_by_url(installed: Path, tmp_path: Path) -> Non
     """Client and worker find it, share it, and close it; the next process finds the outcome."""
 
     def hello(what: str, url: str) -> object:
-        strict = ["-X", "dev", "-W", "error"]
+        strict = ["-W", "error"]
         done = python(*strict, "-c", HELLO, what, url, cwd=tmp_path, path=installed)
         assert done.stderr == ""
         return json.loads(done.stdout)

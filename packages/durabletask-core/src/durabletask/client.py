@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,12 +16,12 @@ from durabletask.task._decorators import definition_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
-    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from durabletask.backend import Backend
     from durabletask.history import HistoryEvent
     from durabletask.plugins import Lease
+    from durabletask.plugins.sharing import Borrowed
     from durabletask.state import OrchestrationState
 
 __all__ = ["ReusePolicy", "TaskHubClient"]
@@ -64,7 +63,7 @@ class TaskHubClient:
     ) -> None:
         self._shared = SharedBackend(url, backend=backend, task_hub_name=task_hub_name)
         self._converter = data_converter
-        self._lease: Lease | None = None
+        self._held: _Held | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -75,8 +74,8 @@ class TaskHubClient:
     async def __aenter__(self) -> Self:
         if self._closed:
             raise BackendClosedError("this client was closed; make a new one")
-        if self._lease is None:
-            self._lease = await self._shared.acquire()
+        if self._held is None:
+            self._held = _Held(await self._shared.acquire())
         return self
 
     async def __aexit__(
@@ -90,13 +89,13 @@ class TaskHubClient:
     async def close(self) -> None:
         """Give the backend back; the client cannot be used any more. Idempotent."""
         self._closed = True
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            await lease.release()
+        held, self._held = self._held, None
+        if held is not None:
+            await held.lease.release()
 
-    def _backend(self) -> AbstractAsyncContextManager[Backend]:
-        if self._lease is not None:
-            return nullcontext(self._lease.backend)
+    def _backend(self) -> Borrowed | _Held:
+        if self._held is not None:
+            return self._held
         if self._closed:
             raise BackendClosedError("this client was closed; make a new one")
         return self._shared.borrow()
@@ -274,6 +273,19 @@ class TaskHubClient:
         async with self._backend() as backend:
             backend.capabilities.require("query")
             return await backend.purge_instances(query, recursive=recursive)
+
+
+class _Held:
+    """The backend of a client inside ``async with``: each call just uses it."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+
+    async def __aenter__(self) -> Backend:
+        return self.lease.backend
+
+    async def __aexit__(self, *error: object) -> None:
+        pass
 
 
 def _name_and_version(orchestration: Callable[..., Any] | str) -> tuple[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -35,6 +35,8 @@ from durabletask.store.source import StoreWorkItemSource
 from durabletask.store.view import state_of_record
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from durabletask.backend import Capabilities, StartRequest, WorkerProfile, WorkItemSource
     from durabletask.state import OrchestrationState
     from durabletask.store.api import Store
@@ -135,7 +137,7 @@ class StoreBackend(Backend):
         if source is not None and request.instance_id is None:
             # Eager start: an id made here cannot be taken, so the first turn runs at once and
             # mostly shares the commit that creates the instance. Its effects wait for it anyway.
-            source.adopt(OwnedInstance.created(row))
+            source.holdings.adopt(OwnedInstance.created(row))
         lane.kick()
         if not await created and not request.reuse.ignore:
             raise InstanceAlreadyExistsError(row.instance_id)
@@ -207,15 +209,19 @@ class StoreBackend(Backend):
         row = rows.get(instance_id)
         return None if row is None else state_of_record(row)
 
-    async def wait_for_start(self, instance_id: str, timeout: float | None) -> OrchestrationState:
-        self._check_open()
-        return await self._hub.waiters.wait(instance_id, timeout, for_completion=False)
+    # These two hand the coroutine through instead of wrapping it in another.
 
-    async def wait_for_completion(
+    def wait_for_start(
         self, instance_id: str, timeout: float | None
-    ) -> OrchestrationState:
+    ) -> Coroutine[Any, Any, OrchestrationState]:
         self._check_open()
-        return await self._hub.waiters.wait(instance_id, timeout, for_completion=True)
+        return self._hub.waiters.wait(instance_id, timeout, for_completion=False)
+
+    def wait_for_completion(
+        self, instance_id: str, timeout: float | None
+    ) -> Coroutine[Any, Any, OrchestrationState]:
+        self._check_open()
+        return self._hub.waiters.wait(instance_id, timeout, for_completion=True)
 
     async def query_instances(self, query: OrchestrationQuery) -> Page:
         self._check_open()

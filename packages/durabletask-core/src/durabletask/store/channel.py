@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.store.lane import Lane
 from durabletask.store.record import LaneOptions
+from durabletask.store.settlement import answer_clients
 
 if TYPE_CHECKING:
     from durabletask.store.batch import CommitResult
@@ -34,10 +35,5 @@ class ClientChannel:
         pass
 
     def committed(self, batch: PendingBatch, result: CommitResult) -> None:
-        for position, created in enumerate(batch.create_futures):
-            if created is not None and not created.done():
-                created.set_result(position not in result.refused)
-        for position, sent in enumerate(batch.message_futures):
-            if sent is not None and not sent.done():
-                sent.set_result(position not in result.missing)
+        answer_clients(batch, result)
         self._hub.work_written()

@@ -29,7 +29,7 @@ class Hub:
     def owned(self, instance_id: str) -> OwnedInstance | None:
         """The instance, if a source of this process owns it."""
         for source in self.sources:
-            instance = source.owned.get(instance_id)
+            instance = source.holdings.owned.get(instance_id)
             if instance is not None:
                 return instance
         return None

@@ -49,6 +49,7 @@ class Intake:
     def __init__(self, hub: Hub, source: StoreWorkItemSource) -> None:
         self._hub = hub
         self._source = source
+        self._holdings = source.holdings
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- instances -----------------------------------------------------------------------------
@@ -61,22 +62,22 @@ class Intake:
                 instance = OwnedInstance.claimed(row)
             except BackendUnavailableError as error:
                 instance = OwnedInstance(row)
-                self._source.adopt(instance)
+                self._holdings.adopt(instance)
                 self._source.set_aside(instance, str(error), None)
                 continue
             if row.crashes >= self._hub.options.poison_after:
-                self._source.adopt_quietly(instance)
+                self._holdings.adopt(instance, run=False)
                 self._source.set_aside(instance, _poisoned(row.crashes), None)
             elif row.name not in self._source.profile.orchestrations:
                 self._take_foreign(instance)
             elif row.busy and row.sequence:
                 instance.phase = Phase.RECOVERING
-                self._source.adopt(instance)
+                self._holdings.adopt(instance)
                 interrupted.append((instance, row))
             else:
-                self._source.adopt(instance)
+                self._holdings.adopt(instance)
             if row.crashes >= self._hub.options.probation_after:
-                self._source.suspect(instance)
+                self._holdings.suspect = instance
         if interrupted:
             task = asyncio.get_running_loop().create_task(self._recover(interrupted))
             self._tasks.add(task)
@@ -84,7 +85,7 @@ class Intake:
 
     def _take_foreign(self, instance: OwnedInstance) -> None:
         """An instance whose code is not here: it was terminated, or nobody has the code."""
-        self._source.adopt_quietly(instance)
+        self._holdings.adopt(instance, run=False)
         result = result_of_termination(instance.inbox)
         if result is None:
             error = OrchestrationNotRegisteredError(instance.name, self._hub.known_orchestrations())
@@ -104,7 +105,7 @@ class Intake:
             group = interrupted[start : start + _HISTORIES_AT_ONCE]
             chunks = await self._read([instance for instance, _ in group])
             for (instance, row), history in zip(group, chunks, strict=True):
-                if self._source.owned.get(instance.instance_id) is not instance:
+                if not self._holdings.owns(instance):
                     continue
                 try:
                     self._resume(instance, row, decode_history(history))
@@ -145,9 +146,9 @@ class Intake:
         instance.outstanding.update(event.task_id for event in local)
         instance.unrecorded = len(local)
         instance.phase = Phase.IDLE
-        self._source.start_activities(instance, local)
+        self._holdings.start_activities(instance, local)
         if instance.inbox:
-            self._source.make_ready(instance)
+            self._holdings.make_ready(instance)
 
     async def load(self, items: Sequence[OrchestrationWorkItem]) -> list[list[HistoryEvent]]:
         """Histories for a worker that does not hold these sessions."""
@@ -157,9 +158,9 @@ class Intake:
             for instance, chunks in zip(missing, await self._read(missing), strict=True):
                 instance.history = decode_history(chunks)
         histories: list[list[HistoryEvent]] = []
-        for instance, item in zip(instances, items, strict=True):
+        for instance, _item in zip(instances, items, strict=True):
             history, instance.history = instance.history or [], None
-            lost = self._source.owned.get(item.instance_id) is not instance
+            lost = not self._holdings.owns(instance)
             histories.append([] if lost else history)
         return histories
 
@@ -176,7 +177,7 @@ class Intake:
         if refusal is not None:
             self._source.finish_claimed(claimed, TaskFailed(event.task_id, _failure(refusal)))
             return
-        self._source.offer(
+        self._holdings.offer(
             ActivityWorkItem(
                 claimed.instance_id,
                 claimed.execution_id,

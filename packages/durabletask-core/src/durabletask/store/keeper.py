@@ -138,7 +138,7 @@ class Keeper:
             return
         before = time.monotonic() - self._hub.options.idle_release
         released = 0
-        for instance in self._source.owned.values():
+        for instance in self._source.holdings.owned.values():
             if (
                 instance.phase is Phase.IDLE
                 and not instance.inbox

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from typing import TYPE_CHECKING, cast
-
-import msgspec
 
 from durabletask.backend import (
     ActivityResult,
@@ -29,20 +26,22 @@ from durabletask.history import (
 )
 from durabletask.store.batch import ActivityRow, FinishedActivity, LaneKey, Message, Park
 from durabletask.store.effect import TurnEffect
+from durabletask.store.holdings import Holdings
 from durabletask.store.instance import OwnedInstance, Phase
 from durabletask.store.intake import Intake
 from durabletask.store.keeper import Keeper
 from durabletask.store.lane import Lane
 from durabletask.store.record import ClaimedActivity, Interest, LaneOptions
 from durabletask.store.scout import Scout
+from durabletask.store.settlement import Settlement
 from durabletask.store.turn import build_turn, child_request, outgoing, parent_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from durabletask.backend import WorkerProfile
     from durabletask.engine.runtime_state import TurnOutcome
-    from durabletask.store.batch import CommitResult, NewInstance
+    from durabletask.store.batch import CommitResult
     from durabletask.store.hub import Hub
     from durabletask.store.pending import PendingBatch
     from durabletask.store.record import LaneStanding, Work
@@ -65,17 +64,13 @@ class StoreWorkItemSource(WorkItemSource):
     def __init__(self, hub: Hub, profile: WorkerProfile) -> None:
         self.profile = profile
         self.standing: LaneStanding | None = None
-        self.owned: dict[str, OwnedInstance] = {}
+        self.holdings = Holdings(self._notify)
         self.draining = False
         self._hub = hub
-        self._ready: deque[OwnedInstance] = deque()
-        self._activities: deque[ActivityWorkItem] = deque()
         self._turns_out = 0
         self._activities_out = 0
         self._arrival: asyncio.Future[None] | None = None
         self._returned: asyncio.Future[None] | None = None
-        self._suspect: OwnedInstance | None = None
-        self._fingerprints = profile.orchestrations
         options = LaneOptions(
             worker=profile.name,
             lease=hub.options.lease,
@@ -86,6 +81,7 @@ class StoreWorkItemSource(WorkItemSource):
         self._intake = Intake(hub, self)
         self.scout = Scout(hub.store, self, hub.options.poll_interval)
         self._keeper = Keeper(hub, self)
+        self._settlement = Settlement(hub, self.holdings, self.scout)
 
     async def open(self) -> None:
         """Open the lane, take over what dead lanes left, and look for work once."""
@@ -110,17 +106,19 @@ class StoreWorkItemSource(WorkItemSource):
         items: list[WorkItem] = []
         now = self._hub.store.now()
         room = min(self.profile.max_orchestrations - self._turns_out, _BURST)
-        while self._ready and room > 0:
-            instance = self._ready.popleft()
+        while self.holdings.ready and room > 0:
+            instance = self.holdings.ready.popleft()
             if instance.phase is Phase.READY:
                 items.append(self._turn_item(instance, now))
                 self._turns_out += 1
                 room -= 1
         room = min(
-            len(self._activities), self.profile.max_activities - self._activities_out, _BURST
+            len(self.holdings.activities),
+            self.profile.max_activities - self._activities_out,
+            _BURST,
         )
         for _ in range(room):
-            items.append(self._activities.popleft())
+            items.append(self.holdings.activities.popleft())
         self._activities_out += max(room, 0)
         return items
 
@@ -191,12 +189,12 @@ class StoreWorkItemSource(WorkItemSource):
     def _returned_turn(self, item: OrchestrationWorkItem) -> OwnedInstance | None:
         """The instance of a turn that comes back, or None if it was lost meanwhile."""
         self._turns_out -= 1
-        if self._ready or self.draining:
+        if self.holdings.ready or self.draining:
             self._notify()
         instance: OwnedInstance = item.token
         if instance.phase is not Phase.RUNNING or instance.execution_id != item.execution_id:
             return None
-        return instance if self.owned.get(instance.instance_id) is instance else None
+        return instance if self.holdings.owns(instance) else None
 
     def _place_activities(
         self, instance: OwnedInstance, outcome: TurnOutcome
@@ -209,7 +207,7 @@ class StoreWorkItemSource(WorkItemSource):
         local: list[TaskScheduled] = []
         known = self.profile.activities
         ended = outcome.ended
-        room = self._hub.options.local_backlog - len(self._activities)
+        room = self._hub.options.local_backlog - len(self.holdings.activities)
         alone = self.standing is None or self.standing.lanes <= 1
         for event in outcome.activities:
             if event.name in known and not ended and (alone or room > len(local)):
@@ -240,7 +238,7 @@ class StoreWorkItemSource(WorkItemSource):
 
     def complete_activity(self, item: ActivityWorkItem, result: ActivityResult) -> None:
         self._activities_out -= 1
-        if self._activities or self.draining:
+        if self.holdings.activities or self.draining:
             self._notify()
         event: TaskCompleted | TaskFailed
         if result.failure is None:
@@ -252,7 +250,7 @@ class StoreWorkItemSource(WorkItemSource):
             # Counted once: the number leaves ``outstanding`` with the first outcome, and a lost
             # or finished instance awaits none.
             if token.execution_id == item.execution_id and token.put_outcome(item.task_id, event):
-                self.make_ready(token)
+                self.holdings.make_ready(token)
         else:
             self.finish_claimed(token, event)
 
@@ -272,7 +270,7 @@ class StoreWorkItemSource(WorkItemSource):
             instance = self._returned_turn(item)
             if instance is not None:
                 instance.restore(item.events[1:])
-                later(delay, self.make_ready, instance)
+                later(delay, self.holdings.make_ready, instance)
         else:
             self._activities_out -= 1
             later(delay, self._reoffer, item)
@@ -280,8 +278,7 @@ class StoreWorkItemSource(WorkItemSource):
     def _reoffer(self, item: ActivityWorkItem) -> None:
         if isinstance(item.token, OwnedInstance):
             if item.task_id in item.token.outstanding:
-                self._activities.append(item)
-                self._notify()
+                self.holdings.offer(item)
         else:
             self.lane.pending.returned.append((item.token.activity_id, item.token.token))
             self.lane.kick()
@@ -289,7 +286,7 @@ class StoreWorkItemSource(WorkItemSource):
     def park(self, item: OrchestrationWorkItem, reason: str) -> None:
         instance = self._returned_turn(item)
         if instance is not None:
-            self.set_aside(instance, reason, self._fingerprints.get(instance.name))
+            self.set_aside(instance, reason, self.profile.orchestrations.get(instance.name))
 
     def set_aside(self, instance: OwnedInstance, reason: str, code: str | None) -> None:
         """Park an owned instance."""
@@ -329,79 +326,41 @@ class StoreWorkItemSource(WorkItemSource):
         if self.draining or name not in self.profile.orchestrations:
             return False
         alone = self.standing is None or self.standing.lanes <= 1
-        return alone or len(self._ready) + extra <= self.profile.max_orchestrations
+        return alone or len(self.holdings.ready) + extra <= self.profile.max_orchestrations
 
     def interest(self) -> Interest:
         """What the next poll may hand to this lane."""
         if self.draining:
             room = queue = 0
         else:
-            room = max(0, 2 * self.profile.max_orchestrations - len(self._ready) - self._turns_out)
+            room = max(
+                0, 2 * self.profile.max_orchestrations - len(self.holdings.ready) - self._turns_out
+            )
             queue = max(
-                0, 2 * self.profile.max_activities - len(self._activities) - self._activities_out
+                0,
+                2 * self.profile.max_activities
+                - len(self.holdings.activities)
+                - self._activities_out,
             )
         return Interest(
             orchestrations=frozenset(self.profile.orchestrations.keys() | self._keeper.orphans),
             activities=self.profile.activities | self._keeper.orphan_activities,
             max_instances=room,
             max_activities=queue,
-            suspects=self._suspect is None,
+            suspects=self.holdings.suspect is None,
             probation_after=self._hub.options.probation_after,
         )
-
-    def adopt(self, instance: OwnedInstance) -> None:
-        """Own an instance from now on; it is ready if its inbox is not empty."""
-        self.owned[instance.instance_id] = instance
-        if instance.inbox:
-            self.make_ready(instance)
-
-    def adopt_quietly(self, instance: OwnedInstance) -> None:
-        """Own an instance that is about to be ended or set aside without running it."""
-        self.owned[instance.instance_id] = instance
-
-    def make_ready(self, instance: OwnedInstance) -> None:
-        """Queue the next turn, unless one is queued, out or being committed already."""
-        if instance.phase is Phase.IDLE and self.owned.get(instance.instance_id) is instance:
-            instance.phase = Phase.READY
-            self._ready.append(instance)
-            self._notify()
-
-    def start_activities(self, instance: OwnedInstance, events: Iterable[TaskScheduled]) -> None:
-        """Queue activities that this lane runs itself; their schedule is durable."""
-        for event in events:
-            self._activities.append(
-                ActivityWorkItem(
-                    instance.instance_id,
-                    instance.execution_id,
-                    event.task_id,
-                    event.name,
-                    event.input,
-                    event.version,
-                    event.tags,
-                    instance,
-                )
-            )
-        self._notify()
 
     def arrived(self, work: Work, handled: set[int]) -> None:
         """Take in what a poll brought."""
         for instance_id, messages in work.inbox.items():
-            instance = self.owned.get(instance_id)
+            instance = self.holdings.owned.get(instance_id)
             if instance is not None and instance.deliver(messages, handled):
-                self.make_ready(instance)
+                self.holdings.make_ready(instance)
         if work.instances:
             self._intake.take_instances(work.instances)
         for claimed in work.activities:
             self._intake.take_activity(claimed)
-
-    def suspect(self, instance: OwnedInstance) -> None:
-        """Remember the one instance that is run on probation; no other is claimed meanwhile."""
-        self._suspect = instance
-
-    def offer(self, item: ActivityWorkItem) -> None:
-        """Queue an activity for the worker."""
-        self._activities.append(item)
-        self._notify()
 
     def conclude(self, instance: OwnedInstance, result: OrchestrationResult) -> None:
         """End an instance that no code here can run, in a turn without user code."""
@@ -409,30 +368,16 @@ class StoreWorkItemSource(WorkItemSource):
         self._turns_out += 1
         self.complete_orchestration(item, result)
 
-    def forget(self, instance: OwnedInstance) -> None:
-        """Stop owning an instance; late outcomes of its activities will be ignored."""
-        if self.owned.get(instance.instance_id) is instance:
-            del self.owned[instance.instance_id]
-        instance.outstanding.clear()
-        instance.phase = Phase.IDLE
-        if self._suspect is instance:
-            self._suspect = None
-
     # --- lane owner ----------------------------------------------------------------------------
 
     def turns_ready(self) -> bool:
-        return bool(self._ready) and self._turns_out < self.profile.max_orchestrations
+        return bool(self.holdings.ready) and self._turns_out < self.profile.max_orchestrations
 
     def lane_opened(self, standing: LaneStanding) -> None:
         self.standing = standing
 
     def lane_lost(self) -> None:
-        for instance in [*self.owned.values()]:
-            self.forget(instance)
-        self._ready.clear()
-        self._activities = deque(
-            item for item in self._activities if not isinstance(item.token, OwnedInstance)
-        )
+        self.holdings.forget_all()
 
     async def lost(self, key: LaneKey) -> None:
         """A poll or renewal found the lane taken over."""
@@ -440,84 +385,4 @@ class StoreWorkItemSource(WorkItemSource):
         self.scout.soon()
 
     def committed(self, batch: PendingBatch, result: CommitResult) -> None:
-        self._creates_committed(batch, result)
-        for effect in batch.effects:
-            if self.owned.get(effect.instance.instance_id) is effect.instance:
-                self._turn_committed(effect)
-            else:
-                self._hub.waiters.refresh(effect.instance.instance_id)
-        for park, instance in batch.parked:
-            self.forget(instance)
-            _log.error("orchestration %r is set aside: %s", park.instance_id, park.reason)
-        for instance, _ in batch.released:
-            self.forget(instance)
-            if instance.inbox:  # came in while the release was on its way; whoever claims has it
-                self.scout.soon()
-        for position, sent in enumerate(batch.message_futures):
-            if sent is not None and not sent.done():
-                sent.set_result(position not in result.missing)
-        if batch.messages or batch.finished or batch.activities or result.refused or batch.returned:
-            self._hub.work_written()
-
-    def _creates_committed(self, batch: PendingBatch, result: CommitResult) -> None:
-        unowned = False
-        for position, (row, created) in enumerate(
-            zip(batch.creates, batch.create_futures, strict=True)
-        ):
-            refused = position in result.refused
-            if created is not None and not created.done():
-                created.set_result(not refused)
-            if not row.owned:
-                unowned = True
-            elif refused:
-                self._drop_refused(row)
-            elif row.instance_id not in self.owned:
-                self.adopt(OwnedInstance.created(row))
-        if unowned:
-            self._hub.work_written()
-
-    def _drop_refused(self, row: NewInstance) -> None:
-        instance = self.owned.get(row.instance_id)
-        if instance is not None and instance.execution_id == row.execution_id:
-            self.forget(instance)
-
-    def _turn_committed(self, effect: TurnEffect) -> None:
-        instance, turn, outcome = effect.instance, effect.turn, effect.outcome
-        if turn.consumed:
-            self.scout.consumed(turn.consumed)
-            instance.taken_ids = []
-        instance.clock = turn.recorded_at
-        if turn.crashes_cleared:
-            instance.crashes = 0
-            if self._suspect is instance:
-                self._suspect = None
-        if outcome.completion is not None:
-            self.forget(instance)
-            self._hub.waiters.finished(effect)
-            return
-        instance.phase = Phase.IDLE
-        if turn.next is not None:
-            instance.continue_as_new(turn.next)
-            self.make_ready(instance)
-            self.scout.soon()
-            return
-        instance.sequence += 1
-        if turn.update is not None and turn.update.busy is not msgspec.UNSET:
-            instance.busy = turn.update.busy
-        self._status_changed(effect)
-        if turn.timers:
-            self.scout.due(min(timer.visible_at for timer in turn.timers))
-        if effect.local:
-            self.start_activities(instance, effect.local)
-        if instance.inbox:
-            self.make_ready(instance)
-        else:
-            instance.idle_since = time.monotonic()
-
-    def _status_changed(self, effect: TurnEffect) -> None:
-        instance = effect.instance
-        if effect.custom_status is not msgspec.UNSET:
-            instance.custom_status = effect.custom_status
-        if effect.status is not instance.status:
-            instance.status = effect.status
-            self._hub.waiters.started(instance)
+        self._settlement.settle(batch, result)

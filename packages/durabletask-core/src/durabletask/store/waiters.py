@@ -67,28 +67,33 @@ class Waiters:
         self._waiting.setdefault(instance_id, []).append(waiter)
         try:
             if timeout is None:
-                return await self._answer(instance_id, waiter)
-            try:
-                async with asyncio.timeout(timeout):
-                    return await self._answer(instance_id, waiter)
-            except TimeoutError:
-                what = "complete" if for_completion else "start"
-                raise TimeoutError(
-                    f"orchestration {instance_id!r} did not {what} within {timeout:g} s; it goes on"
-                ) from None
+                if not self._will_hear(instance_id, waiter):
+                    await self._read(instance_id, waiter)
+                return await waiter.future
+            async with asyncio.timeout(timeout):
+                await self._read(instance_id, waiter)
+                return await waiter.future
+        except TimeoutError:
+            what = "complete" if for_completion else "start"
+            raise TimeoutError(
+                f"orchestration {instance_id!r} did not {what} within {timeout:g} s; it goes on"
+            ) from None
         finally:
             self._remove(instance_id, waiter)
 
-    async def _answer(self, instance_id: str, waiter: _Waiter) -> OrchestrationState:
+    def _will_hear(self, instance_id: str, waiter: _Waiter) -> bool:
+        """Whether a commit of this process is going to answer, so that nothing need be read."""
         owned = self._hub.owned(instance_id)
-        if owned is None or (not waiter.for_completion and owned.sequence):
-            state = await self._hub.reader.get(instance_id)
-            if state is None:
-                raise InstanceNotFoundError(instance_id)
-            if waiter.answer(state):
-                return state
+        return owned is not None and (waiter.for_completion or not owned.sequence)
+
+    async def _read(self, instance_id: str, waiter: _Waiter) -> None:
+        if self._will_hear(instance_id, waiter):
+            return
+        state = await self._hub.reader.get(instance_id)
+        if state is None:
+            raise InstanceNotFoundError(instance_id)
+        if not waiter.answer(state):
             self._start_watching()
-        return await waiter.future
 
     def _remove(self, instance_id: str, waiter: _Waiter) -> None:
         waiters = self._waiting.get(instance_id)

@@ -1,0 +1,91 @@
+"""What one work item source owns and has queued."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from durabletask.backend import ActivityWorkItem
+from durabletask.store.instance import OwnedInstance, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from durabletask.history import TaskScheduled
+
+__all__ = ["Holdings"]
+
+
+class Holdings:
+    """Owned instances by id, the queue of those that are ready, and the queue of activities.
+
+    Plain tables; every method runs to its end on the event loop without an await, so each is
+    atomic to the others.
+
+    Args:
+        notify: called when there is something to hand out.
+    """
+
+    def __init__(self, notify: Callable[[], None]) -> None:
+        self.owned: dict[str, OwnedInstance] = {}
+        self.ready: deque[OwnedInstance] = deque()
+        self.activities: deque[ActivityWorkItem] = deque()
+        self.suspect: OwnedInstance | None = None
+        self._notify = notify
+
+    def owns(self, instance: OwnedInstance) -> bool:
+        """Whether this very object is owned (an id may have been lost and claimed anew)."""
+        return self.owned.get(instance.instance_id) is instance
+
+    def adopt(self, instance: OwnedInstance, *, run: bool = True) -> None:
+        """Own an instance from now on; with ``run`` it is ready if its inbox is not empty."""
+        self.owned[instance.instance_id] = instance
+        if run and instance.inbox:
+            self.make_ready(instance)
+
+    def make_ready(self, instance: OwnedInstance) -> None:
+        """Queue the next turn, unless one is queued, out or being committed already."""
+        if instance.phase is Phase.IDLE and self.owned.get(instance.instance_id) is instance:
+            instance.phase = Phase.READY
+            self.ready.append(instance)
+            self._notify()
+
+    def start_activities(self, instance: OwnedInstance, events: Iterable[TaskScheduled]) -> None:
+        """Queue activities that this lane runs itself; their schedule is durable."""
+        for event in events:
+            self.activities.append(
+                ActivityWorkItem(
+                    instance.instance_id,
+                    instance.execution_id,
+                    event.task_id,
+                    event.name,
+                    event.input,
+                    event.version,
+                    event.tags,
+                    instance,
+                )
+            )
+        self._notify()
+
+    def offer(self, item: ActivityWorkItem) -> None:
+        """Queue an activity of the shared queue, or one that came back."""
+        self.activities.append(item)
+        self._notify()
+
+    def forget(self, instance: OwnedInstance) -> None:
+        """Stop owning an instance; late outcomes of its activities will be ignored."""
+        if self.owns(instance):
+            del self.owned[instance.instance_id]
+        instance.outstanding.clear()
+        instance.phase = Phase.IDLE
+        if self.suspect is instance:
+            self.suspect = None
+
+    def forget_all(self) -> None:
+        """The lane is gone: nothing is owned any more, and only claimed activities stay queued."""
+        for instance in [*self.owned.values()]:
+            self.forget(instance)
+        self.ready.clear()
+        self.activities = deque(
+            item for item in self.activities if not isinstance(item.token, OwnedInstance)
+        )

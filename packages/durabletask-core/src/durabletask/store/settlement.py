@@ -1,0 +1,127 @@
+"""What happens when a batch is durable: the effects of its turns, and the answers to clients."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from durabletask.store.instance import OwnedInstance, Phase
+
+if TYPE_CHECKING:
+    from durabletask.store.batch import CommitResult, NewInstance
+    from durabletask.store.effect import TurnEffect
+    from durabletask.store.holdings import Holdings
+    from durabletask.store.hub import Hub
+    from durabletask.store.pending import PendingBatch
+    from durabletask.store.scout import Scout
+
+__all__ = ["Settlement", "answer_clients"]
+
+_log = logging.getLogger("durabletask.store.settlement")
+
+
+class Settlement:
+    """Runs the effects of the committed batches of one source.
+
+    This is the only place where activities start, waiting clients hear and the next turn becomes
+    possible; it is called after the store has said that the batch is durable, and never before
+    (rules *activity-once* and *turn-atomic*).
+    """
+
+    def __init__(self, hub: Hub, holdings: Holdings, scout: Scout) -> None:
+        self._hub = hub
+        self._holdings = holdings
+        self._scout = scout
+
+    def settle(self, batch: PendingBatch, result: CommitResult) -> None:
+        """The batch is durable."""
+        self._creates(batch, result)
+        for effect in batch.effects:
+            if self._holdings.owns(effect.instance):
+                self._turn(effect)
+            else:
+                self._hub.waiters.refresh(effect.instance.instance_id)
+        for park, instance in batch.parked:
+            self._holdings.forget(instance)
+            _log.error("orchestration %r is set aside: %s", park.instance_id, park.reason)
+        for instance, _ in batch.released:
+            self._holdings.forget(instance)
+            if instance.inbox:  # came in while the release was on its way; whoever claims has it
+                self._scout.soon()
+        answer_clients(batch, result)
+        if batch.messages or batch.finished or batch.activities or result.refused or batch.returned:
+            self._hub.work_written()
+
+    def _creates(self, batch: PendingBatch, result: CommitResult) -> None:
+        owned = self._holdings.owned
+        unowned = False
+        for position, row in enumerate(batch.creates):
+            if not row.owned:
+                unowned = True
+            elif position in result.refused:
+                self._drop_refused(row)
+            elif row.instance_id not in owned:
+                self._holdings.adopt(OwnedInstance.created(row))
+        if unowned:
+            self._hub.work_written()
+
+    def _drop_refused(self, row: NewInstance) -> None:
+        instance = self._holdings.owned.get(row.instance_id)
+        if instance is not None and instance.execution_id == row.execution_id:
+            self._holdings.forget(instance)
+
+    def _turn(self, effect: TurnEffect) -> None:
+        instance, turn = effect.instance, effect.turn
+        if turn.consumed:
+            self._scout.consumed(turn.consumed)
+            instance.taken_ids = []
+        instance.clock = turn.recorded_at
+        if turn.crashes_cleared:
+            instance.crashes = 0
+            if self._holdings.suspect is instance:
+                self._holdings.suspect = None
+        if effect.outcome.completion is not None:
+            self._holdings.forget(instance)
+            self._hub.waiters.finished(effect)
+            return
+        instance.phase = Phase.IDLE
+        if turn.next is not None:
+            instance.continue_as_new(turn.next)
+            self._holdings.make_ready(instance)
+            self._scout.soon()
+            return
+        instance.sequence += 1
+        if turn.update is not None:
+            self._updated(effect)
+        if turn.timers:
+            self._scout.due(min(timer.visible_at for timer in turn.timers))
+        if effect.local:
+            self._holdings.start_activities(instance, effect.local)
+        if instance.inbox:
+            self._holdings.make_ready(instance)
+        elif not effect.local:
+            instance.idle_since = time.monotonic()
+
+    def _updated(self, effect: TurnEffect) -> None:
+        instance, update = effect.instance, effect.turn.update
+        assert update is not None
+        if update.busy is not msgspec.UNSET:
+            instance.busy = update.busy
+        if update.custom_status is not msgspec.UNSET:
+            instance.custom_status = update.custom_status
+        if effect.status is not instance.status:
+            instance.status = effect.status
+            self._hub.waiters.started(instance)
+
+
+def answer_clients(batch: PendingBatch, result: CommitResult) -> None:
+    """Tell clients whether their new instance was created and their message had a receiver."""
+    for position, created in enumerate(batch.create_futures):
+        if created is not None and not created.done():
+            created.set_result(position not in result.refused)
+    for position, sent in enumerate(batch.message_futures):
+        if sent is not None and not sent.done():
+            sent.set_result(position not in result.missing)

@@ -7,13 +7,15 @@ fixture is run both ways.
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durabletask import actions as a
 from durabletask import history as h
-from durabletask.backend import OrchestrationResult
 from durabletask.engine import OrchestrationSession, Registry
 from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
+
+if TYPE_CHECKING:
+    from durabletask.backend import OrchestrationResult
 
 SECOND = 1_000_000
 
@@ -86,7 +88,7 @@ class Run:
 
     def turn(self, *events: h.HistoryEvent, seconds: float = 1) -> list[a.Action]:
         """Run one turn, begun ``seconds`` after the one before, and return what it asked for."""
-        self.now += int(seconds * SECOND)
+        self.now += round(seconds * SECOND)
         received = [h.OrchestratorStarted(self.now), *events]
         if self.replayed:
             self.session.dispose()

@@ -81,7 +81,7 @@ def test_an_escaping_task_failure_keeps_its_details(run):
 
 
 def test_from_none_ends_the_chain():
-    """**failure-shape**: raise ... from None ends the chain; without it the context is the cause."""
+    """**failure-shape**: raise ... from None ends the chain of causes."""
 
     def raised(suppress):
         try:

@@ -84,9 +84,9 @@ def test_a_number_too_many_or_too_few():
     r = Run(calls(2))
     r.start()
     r.turn(EventRaised("x"))
-    with pytest.raises(NonDeterminismError, match="#3: history records nothing.* activity 'a'"):
+    with pytest.raises(NonDeterminismError, match=r"#3: history records nothing.* activity 'a'"):
         r.replay(calls(3))
-    with pytest.raises(NonDeterminismError, match="#2: history records activity 'a'.* nothing"):
+    with pytest.raises(NonDeterminismError, match=r"#2: history records activity 'a'.* nothing"):
         r.replay(calls(1))
 
 
@@ -104,9 +104,9 @@ def test_an_end_that_history_does_not_have():
 
     r = Run(waiting)
     r.start()
-    with pytest.raises(NonDeterminismError, match="nothing, but .* the end as COMPLETED"):
+    with pytest.raises(NonDeterminismError, match=r"nothing, but .* the end as COMPLETED"):
         r.replay(returning)
-    with pytest.raises(NonDeterminismError, match="nothing, but .* the end as FAILED"):
+    with pytest.raises(NonDeterminismError, match=r"nothing, but .* the end as FAILED"):
         r.replay(failing)
 
 
@@ -157,7 +157,7 @@ def test_retries_and_timeouts_are_named():
 
 
 def test_a_session_that_disagreed_is_over():
-    """**replay-park**: the error goes to the caller, the orchestrator is closed, nothing runs on."""
+    """**replay-park**: the error goes to the caller, the orchestrator is closed."""
     log = []
 
     def other(ctx):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from durabletask.errors import BackendUnavailableError, UnknownCommitError
 from durabletask.stores.sqlite import schema
@@ -213,24 +213,29 @@ class Database:
         """COMMIT. Tests override this to break it before, in the middle and afterwards."""
         self.connection.execute("COMMIT")
 
-    def _fail(self, error: sqlite3.Error) -> None:
-        if not is_unknown(error):
-            self._abandon(error)
-        self.close()
-        raise UnknownCommitError(
-            f"the SQLite store {self.path!r} failed in a commit ({error}), which may or may not "
-            "have been applied"
-        ) from error
+    def _fail(self, error: sqlite3.Error) -> NoReturn:
+        """Raise what a COMMIT that failed with ``error`` means."""
+        if is_unknown(error):
+            self.close()
+            raise UnknownCommitError(
+                f"the SQLite store {self.path!r} failed in a commit ({error}), which may or may "
+                "not have been applied"
+            ) from error
+        self._roll_back()
+        raise unavailable(error, self.path) from error
 
     def _abandon(self, error: BaseException) -> None:
         """Undo the open transaction. Translates ``error`` if it is SQLite's or the system's."""
+        self._roll_back()
+        if isinstance(error, sqlite3.Error | OSError):
+            raise unavailable(error, self.path) from error
+
+    def _roll_back(self) -> None:
         try:
             if self._connection is not None and self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error:
             self.close()
-        if isinstance(error, sqlite3.Error | OSError):
-            raise unavailable(error, self.path) from error
 
     # --- upkeep --------------------------------------------------------------------------------
 

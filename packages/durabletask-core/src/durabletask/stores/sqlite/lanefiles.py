@@ -50,6 +50,10 @@ class LaneFiles:
         self._mine[lane_id] = file
         return True
 
+    def release(self, lane_id: int) -> None:
+        """Unlock a file again that was seized."""
+        self._mine.pop(lane_id).close()
+
     def remove(self, lane_id: int) -> None:
         """Delete the file of a lane that has ended."""
         file = self._mine.pop(lane_id, None)

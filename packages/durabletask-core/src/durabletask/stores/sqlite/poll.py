@@ -43,34 +43,29 @@ ORDER BY m.message_id
 """
 
 DUE = """
-SELECT i.ordinal, i.wake_at AS since, 0 AS suspect
+SELECT i.ordinal, i.wake_at, i.crashes
 FROM json_each(:orchestrations) AS known CROSS JOIN instances AS i ON i.ordinal IN (
     SELECT d.ordinal FROM instances AS d
     WHERE d.hub = :hub AND d.name = known.value AND d.lane = 0
     AND d.wake_at <= :now AND d.crashes < :probation
     ORDER BY d.wake_at, d.ordinal LIMIT :room
 )
-UNION
-SELECT i.ordinal, min(m.visible_at), 0
+UNION ALL
+SELECT i.ordinal, i.wake_at, i.crashes
+FROM json_each(:orchestrations) AS known CROSS JOIN instances AS i ON i.ordinal IN (
+    SELECT d.ordinal FROM instances AS d INDEXED BY instances_crashed
+    WHERE d.hub = :hub AND d.name = known.value AND d.lane = 0
+    AND d.wake_at <= :now AND d.crashes > 0 AND d.crashes >= :probation
+    ORDER BY d.wake_at, d.ordinal LIMIT 1
+)
+UNION ALL
+SELECT i.ordinal, m.visible_at, i.crashes
 FROM inbox AS m CROSS JOIN instances AS i ON i.ordinal = m.instance
 WHERE m.urgent = 1 AND m.visible_at <= :now
-AND i.hub = :hub AND i.lane = 0 AND i.wake_at IS NOT NULL AND i.crashes < :probation
-GROUP BY i.ordinal
+AND i.hub = :hub AND i.lane = 0 AND i.wake_at IS NOT NULL
 """
-"""What may be claimed: of each known name the oldest due ones, and whoever has urgent mail."""
-
-SUSPECTS = """
-UNION
-SELECT ordinal, wake_at, 1 FROM (
-    SELECT i.ordinal, i.wake_at
-    FROM json_each(:orchestrations) AS known CROSS JOIN instances AS i
-    WHERE i.hub = :hub AND i.name = known.value AND i.lane = 0
-    AND i.wake_at <= :now AND i.crashes >= :probation AND i.crashes > 0
-    ORDER BY i.wake_at LIMIT 1
-)
-"""
-
-OLDEST_FIRST = "ORDER BY since, ordinal LIMIT :room"
+"""What may be claimed: the oldest due ones of each known name, the oldest suspect of each, and
+whoever has urgent mail. Some of them twice."""
 
 QUEUED = """
 SELECT a.activity_id
@@ -186,7 +181,7 @@ class Search:
             "room": interest.max_instances,
             "slots": interest.max_activities,
         }
-        self._due = DUE + (SUSPECTS if interest.suspects else "") + OLDEST_FIRST
+        self._suspects = 1 if interest.suspects else 0
         self._claimed: tuple[list[int], list[int]] = ([], [])
 
     def look(self) -> Work | None:
@@ -232,9 +227,25 @@ class Search:
         """Ordinals of the instances and ids of the activities to claim."""
         room, slots = self._values["room"], self._values["slots"]
         return (
-            [row[0] for row in self._rows(self._due)] if room > 0 else [],
+            self._choose(self._rows(DUE), room) if room > 0 else [],
             [row[0] for row in self._rows(QUEUED)] if slots > 0 else [],
         )
+
+    def _choose(self, due: list[tuple[int, int, int]], room: int) -> list[int]:
+        """The oldest of what is due, with no more suspects than one poll may hand out."""
+        chosen: dict[int, None] = {}
+        suspects = self._suspects
+        for ordinal, _, crashes in sorted(due, key=lambda row: (row[1], row[0])):
+            if ordinal in chosen:
+                continue
+            if crashes >= self._values["probation"]:
+                if not suspects:
+                    continue
+                suspects -= 1
+            chosen[ordinal] = None
+            if len(chosen) == room:
+                break
+        return list(chosen)
 
     def _inbox(self) -> dict[str, list[InboxMessage]]:
         inbox: dict[str, list[InboxMessage]] = {}

@@ -285,8 +285,13 @@ class Running:
             lanes.end(database, ending, crashed=True)
             return ending
 
-        ended = database.settle(work)
-        for lane_id in {*ended, *dead}:
+        try:
+            ended = database.settle(work)
+        except BaseException:
+            for lane_id in dead:
+                self.lane_files.release(lane_id)
+            raise
+        for lane_id in dead.union(ended):
             self.lane_files.remove(lane_id)
         return len(ended)
 

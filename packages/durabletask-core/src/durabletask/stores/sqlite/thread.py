@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 PAUSE_AFTER_FAILURE = 1.0
 """Seconds until upkeep is tried again."""
 
+INHERITED: list[Database] = []
+"""Connections that came into this process by a fork."""
+
 Job = tuple["Callable[[Database], Any]", "asyncio.Future[Any]"]
 
 
@@ -59,6 +62,7 @@ class DatabaseThread:
         self._chores = chores
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
         self._process = os.getpid()
         self._stopped = False
         # A daemon, so that a store that was never closed does not keep its process alive.
@@ -89,13 +93,17 @@ class DatabaseThread:
         """Let the jobs that wait finish, close the connection and end the thread. Idempotent."""
         self.retire()
         if self._process == os.getpid() and self._thread.ident is not None:
-            await asyncio.to_thread(self._thread.join)
+            await asyncio.shield(self._ended)
+            self._thread.join()
 
     def retire(self) -> None:
         """Ask the thread to end after the jobs that wait, without waiting for it."""
-        if not self._stopped:
-            self._stopped = True
+        if self._process != os.getpid():
+            # A connection must not even be closed in a forked child, so it is kept for good.
+            INHERITED.append(self._database)
+        elif not self._stopped:
             self._jobs.put(None)
+        self._stopped = True
 
     # --- on the thread -------------------------------------------------------------------------
 
@@ -117,6 +125,7 @@ class DatabaseThread:
                 pause = self._chore(chores.after_job) if chores else 0.0
         finally:
             self._database.close()
+            self._report(self._ended, None, None)
 
     def _do(self, job: Job) -> None:
         work, outcome = job
@@ -124,6 +133,11 @@ class DatabaseThread:
             result, error = work(self._database), None
         except Exception as caught:
             result, error = None, caught
+        self._report(outcome, result, error)
+
+    def _report(
+        self, outcome: asyncio.Future[Any], result: object, error: Exception | None
+    ) -> None:
         try:
             self._loop.call_soon_threadsafe(settle, outcome, result, error)
         except RuntimeError:

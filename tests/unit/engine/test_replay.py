@@ -9,6 +9,7 @@ import pytest
 
 from durabletask import task
 from durabletask.actions import CompleteOrchestration, CreateTimer, ScheduleTask, SendEvent
+from durabletask.engine.body import unclosable
 from durabletask.history import (
     OrchestratorStarted,
     TaskCompleted,
@@ -295,8 +296,10 @@ def test_a_body_that_never_ends_is_given_up(run, caplog):
                 yield ctx.call_activity(work, input=1)
             except GeneratorExit:
                 closings.append(ctx.instance_id)
+                if stop:
+                    return
 
-    closings = []
+    closings, stop = [], []
     r = run(endless)
     r.start()
     r.session.dispose()
@@ -305,6 +308,8 @@ def test_a_body_that_never_ends_is_given_up(run, caplog):
     del r
     gc.collect()
     assert len(closings) == times
+    stop.append(True)
+    unclosable.clear()
 
 
 def test_except_exception_does_not_stop_disposal(run):

@@ -23,7 +23,7 @@ _PATIENCE = 100
 
 # Bodies that refused to be closed. They are kept for good: dropped, they would be closed once more
 # whenever memory is collected, and user code would run at a random time in a random thread.
-_unclosable: list[Callable[[], None]] = []
+unclosable: list[Callable[[], None]] = []
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -130,7 +130,7 @@ class Body:
             except Exception:
                 _log.warning("an orchestrator raised while it was being closed", exc_info=True)
             return
-        _unclosable.append(close)
+        unclosable.append(close)
         _log.warning(
             "an orchestrator goes on yielding though it is being closed: it is left behind"
         )

@@ -71,7 +71,8 @@ class RetryPolicy:
 
 def _error_types(policy: RetryPolicy) -> tuple[type[BaseException] | str, ...]:
     given: Any = policy.non_retryable_error_types
-    types = (given,) if isinstance(given, str | type) else tuple(given)
+    types = (given,) if isinstance(given, str | type) or not hasattr(given, "__iter__") else given
+    types = tuple(types)
     for entry in types:
         if not isinstance(entry, str) and not (
             isinstance(entry, type) and issubclass(entry, BaseException)

@@ -119,8 +119,8 @@ class StoreBackend(Backend):
         now = self._store.now()
         source = self._eager_source(request, now)
         row = NewInstance(
-            instance_id=request.instance_id or new_instance_id(),
-            execution_id=new_execution_id(now),
+            instance_id=request.instance_id or new_instance_id(self._options.chance),
+            execution_id=new_execution_id(now, self._options.chance),
             name=request.name,
             version=request.version,
             input=request.input,

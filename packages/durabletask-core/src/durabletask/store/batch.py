@@ -9,6 +9,8 @@ Unix epoch by the store's clock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from durabletask.state import FINISHED, ParentInstance
@@ -134,7 +136,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sequence: int
     recorded_at: int
     chunk: bytes
-    consumed: list[int] = []
+    consumed: Sequence[int] = ()
     timers: list[Message] = []
     update: InstanceUpdate | None = None
     next: NextExecution | None = None

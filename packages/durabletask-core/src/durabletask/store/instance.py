@@ -14,7 +14,7 @@ from durabletask.history import (
 from durabletask.state import OrchestrationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from durabletask.history import TaskCompleted, TaskFailed
     from durabletask.state import ParentInstance
@@ -92,9 +92,9 @@ class OwnedInstance:
         self.created_at = row.created_at
         self.phase = Phase.IDLE
         self.inbox: list[HistoryEvent] = []
-        self.inbox_ids: list[int] = []
+        self.inbox_ids: Sequence[int] = ()
         self.inbox_local = 0
-        self.taken_ids: list[int] = []
+        self.taken_ids: Sequence[int] = ()
         self.taken_local = 0
         self.outstanding: set[int] = set()
         self.unrecorded = 0
@@ -152,10 +152,11 @@ class OwnedInstance:
         """
         held = {*self.inbox_ids, *self.taken_ids, *handled}
         new = [message for message in messages if message.message_id not in held]
-        for message in new:
-            self.inbox.append(decode_event(message.body))
-            self.inbox_ids.append(message.message_id)
-        return bool(new)
+        if not new:
+            return False
+        self.inbox += [decode_event(message.body) for message in new]
+        self.inbox_ids = [*self.inbox_ids, *(message.message_id for message in new)]
+        return True
 
     def put_outcome(self, task_id: int, outcome: TaskCompleted | TaskFailed) -> bool:
         """Take the outcome of an activity this lane ran; False if it is not awaited (any more)."""
@@ -170,7 +171,7 @@ class OwnedInstance:
         """Empty the inbox into a turn."""
         events, self.inbox = self.inbox, []
         if self.inbox_ids:
-            self.taken_ids, self.inbox_ids = self.inbox_ids, []
+            self.taken_ids, self.inbox_ids = self.inbox_ids, ()
         self.taken_local, self.inbox_local = self.inbox_local, 0
         self.phase = Phase.RUNNING
         return events
@@ -178,7 +179,7 @@ class OwnedInstance:
     def restore(self, events: list[HistoryEvent]) -> None:
         """Put the events of an abandoned turn back, ahead of what arrived since."""
         self.inbox = events + self.inbox
-        self.inbox_ids, self.taken_ids = self.taken_ids + self.inbox_ids, []
+        self.inbox_ids, self.taken_ids = [*self.taken_ids, *self.inbox_ids], ()
         self.inbox_local, self.taken_local = self.inbox_local + self.taken_local, 0
         self.phase = Phase.IDLE
 
@@ -191,7 +192,7 @@ class OwnedInstance:
         self.execution_id = following.execution_id
         self.input = following.input
         self.version = following.version
-        self.inbox, self.inbox_ids, self.inbox_local = [], [], 0
+        self.inbox, self.inbox_ids, self.inbox_local = [], (), 0
         self.sequence = 0
         self.outstanding.clear()
         self.unrecorded = 0

@@ -52,6 +52,11 @@ class Intake:
         self._holdings = source.holdings
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def resting(self) -> bool:
+        """Whether no interrupted instance is being recovered."""
+        return not self._tasks
+
     # --- instances -----------------------------------------------------------------------------
 
     def take_instances(self, rows: Sequence[ClaimedInstance]) -> None:

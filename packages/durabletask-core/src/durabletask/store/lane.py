@@ -78,6 +78,11 @@ class Lane:
         self._owner.lane_opened(standing)
         self._task = asyncio.create_task(self._run(), name=f"durabletask-lane-{self.key.lane_id}")
 
+    @property
+    def resting(self) -> bool:
+        """Whether everything handed in is durable or dropped."""
+        return self._idle.is_set()
+
     def kick(self) -> None:
         """Send what is pending as soon as the lane is free."""
         if not self._wake.is_set():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from durabletask.errors import InvalidRequestError, PayloadTooLargeError
 
 __all__ = ["MAX_ID_LENGTH", "check_instance_id", "check_name", "check_payload", "check_tags"]
@@ -36,6 +38,7 @@ def check_instance_id(instance_id: str) -> None:
         )
 
 
+@functools.lru_cache(maxsize=1024)
 def check_name(name: str, what: str) -> None:
     """Raise InvalidRequestError unless ``name`` can name ``what`` ("an event", ...)."""
     _check_text(name, f"the name of {what}")

@@ -49,6 +49,19 @@ class Scout:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
+    @property
+    def resting(self) -> bool:
+        """Whether no look is under way or asked for."""
+        return self._handled is None and not self._wake.is_set()
+
+    @property
+    def next_due(self) -> int | None:
+        """When the next timer or delayed start becomes due, as far as the last look has told.
+
+        It may belong to an instance that has ended since; a look at that instant finds out.
+        """
+        return self._next_due
+
     def soon(self) -> None:
         """Look as soon as possible."""
         self._wake.set()

@@ -38,12 +38,15 @@ class Settlement:
 
     def settle(self, batch: PendingBatch, result: CommitResult) -> None:
         """The batch is durable."""
-        self._creates(batch, result)
+        if batch.creates:
+            self._creates(batch, result)
+        owned = self._holdings.owned
         for effect in batch.effects:
-            if self._holdings.owns(effect.instance):
+            instance_id = effect.instance.instance_id
+            if owned.get(instance_id) is effect.instance:
                 self._turn(effect)
-            else:
-                self._hub.waiters.refresh(effect.instance.instance_id)
+            else:  # the lane was lost after the store had taken the batch
+                self._hub.waiters.refresh(instance_id)
         for park, instance in batch.parked:
             self._holdings.forget(instance)
             _log.error("orchestration %r is set aside: %s", park.instance_id, park.reason)
@@ -77,7 +80,7 @@ class Settlement:
         instance, turn = effect.instance, effect.turn
         if turn.consumed:
             self._scout.consumed(turn.consumed)
-            instance.taken_ids = []
+            instance.taken_ids = ()
         instance.clock = turn.recorded_at
         if turn.crashes_cleared:
             instance.crashes = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from durabletask.backend import (
     ActivityResult,
@@ -90,6 +90,21 @@ class StoreWorkItemSource(WorkItemSource):
         await self.scout.start()
         self._keeper.start()
 
+    @property
+    def resting(self) -> bool:
+        """Whether all work is done until time passes or somebody writes.
+
+        Nothing is ready, handed out, being committed, recovered or looked for. An item that was
+        abandoned for a while does not count: it rests too.
+        """
+        holdings = self.holdings
+        return (
+            not (self._turns_out or self._activities_out or holdings.ready or holdings.activities)
+            and self.lane.resting
+            and self.scout.resting
+            and self._intake.resting
+        )
+
     # --- seam 1: hand out ----------------------------------------------------------------------
 
     async def receive(self) -> list[WorkItem]:
@@ -104,22 +119,21 @@ class StoreWorkItemSource(WorkItemSource):
 
     def _hand_out(self) -> list[WorkItem]:
         items: list[WorkItem] = []
-        now = self._hub.store.now()
-        room = min(self.profile.max_orchestrations - self._turns_out, _BURST)
-        while self.holdings.ready and room > 0:
-            instance = self.holdings.ready.popleft()
-            if instance.phase is Phase.READY:
-                items.append(self._turn_item(instance, now))
-                self._turns_out += 1
-                room -= 1
-        room = min(
-            len(self.holdings.activities),
-            self.profile.max_activities - self._activities_out,
-            _BURST,
-        )
-        for _ in range(room):
-            items.append(self.holdings.activities.popleft())
-        self._activities_out += max(room, 0)
+        ready, activities = self.holdings.ready, self.holdings.activities
+        if ready:
+            now = self._hub.store.now()
+            for _ in range(
+                min(len(ready), self.profile.max_orchestrations - self._turns_out, _BURST)
+            ):
+                instance = ready.popleft()
+                if instance.phase is Phase.READY:  # else it was lost while it waited here
+                    items.append(self._turn_item(instance, now))
+            self._turns_out += len(items)
+        if activities:
+            room = min(len(activities), self.profile.max_activities - self._activities_out, _BURST)
+            if room > 0:
+                items += [activities.popleft() for _ in range(room)]
+                self._activities_out += room
         return items
 
     def _turn_item(self, instance: OwnedInstance, now: int) -> OrchestrationWorkItem:
@@ -156,9 +170,13 @@ class StoreWorkItemSource(WorkItemSource):
         if instance is None:
             return
         outcome = apply_actions(item.events, result.actions)
-        status = status_after(instance.status, item.events)
-        recorded_at = cast("OrchestratorStarted", item.events[0]).timestamp
+        status = instance.status
+        if instance.taken_ids or not instance.sequence:
+            # Only messages and the first turn can change it; most turns bring activity outcomes.
+            status = status_after(status, item.events)
+        recorded_at = item.events[0].timestamp  # type: ignore[union-attr]
         instance.unrecorded -= instance.taken_local
+        chance = self._hub.options.chance
         pending = self.lane.pending
         local = self._place_activities(instance, outcome) if outcome.activities else ()
         turn = build_turn(
@@ -168,23 +186,27 @@ class StoreWorkItemSource(WorkItemSource):
             status=status,
             busy=instance.unrecorded > 0,
             custom_status=result.custom_status,
+            chance=chance,
         )
         instance.phase = Phase.COMMITTING
         pending.turns.append(turn)
         pending.effects.append(
             TurnEffect(instance, turn, outcome, local, status, result.custom_status)
         )
-        for child in outcome.children:
-            owned = self.has_room_for(child.name, len(outcome.children))
-            pending.creates.append(child_request(instance, child, recorded_at, owned=owned))
-            pending.create_futures.append(None)
+        if outcome.children:
+            self._create_children(instance, outcome, recorded_at)
         if outcome.sent:
             self._send(outgoing(outcome))
-        if outcome.completion is not None:
-            message = parent_message(instance, outcome.completion)
-            if message is not None:
-                self._send([message])
+        if outcome.completion is not None and instance.parent is not None:
+            self._send([parent_message(instance, instance.parent, outcome.completion)])
         self.lane.kick()
+
+    def _create_children(self, instance: OwnedInstance, outcome: TurnOutcome, now: int) -> None:
+        pending, siblings = self.lane.pending, len(outcome.children)
+        for child in outcome.children:
+            owned = self.has_room_for(child.name, siblings)
+            pending.creates.append(child_request(instance, child, now, owned=owned))
+            pending.create_futures.append(None)
 
     def _returned_turn(self, item: OrchestrationWorkItem) -> OwnedInstance | None:
         """The instance of a turn that comes back, or None if it was lost meanwhile."""
@@ -192,9 +214,13 @@ class StoreWorkItemSource(WorkItemSource):
         if self.holdings.ready or self.draining:
             self._notify()
         instance: OwnedInstance = item.token
-        if instance.phase is not Phase.RUNNING or instance.execution_id != item.execution_id:
-            return None
-        return instance if self.holdings.owns(instance) else None
+        if (
+            instance.phase is Phase.RUNNING
+            and instance.sequence == item.sequence
+            and instance.execution_id == item.execution_id
+        ):
+            return instance  # only an owned instance has a turn out
+        return None
 
     def _place_activities(
         self, instance: OwnedInstance, outcome: TurnOutcome

@@ -26,6 +26,8 @@ from durabletask.store.batch import (
 from durabletask.store.identity import new_execution_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durabletask.actions import (
         CompleteOrchestration,
         ContinueAsNew,
@@ -47,6 +49,7 @@ def build_turn(
     status: OrchestrationStatus,
     busy: bool,
     custom_status: str | msgspec.UnsetType | None,
+    chance: Callable[[int], bytes],
 ) -> Turn:
     """The turn as one value, with only those columns that change."""
     completion, continuation = outcome.completion, outcome.continuation
@@ -54,7 +57,7 @@ def build_turn(
     update: InstanceUpdate | None = None
     to_children: bytes | None = None
     if continuation is not None:
-        following = _next_execution(instance, continuation, recorded_at)
+        following = _next_execution(instance, continuation, recorded_at, chance)
     elif completion is not None:
         update = _completed(completion, custom_status)
         if completion.recurse:
@@ -96,11 +99,11 @@ def _timers(instance: OwnedInstance, outcome: TurnOutcome) -> list[Message]:
 
 
 def _next_execution(
-    instance: OwnedInstance, continuation: ContinueAsNew, now: int
+    instance: OwnedInstance, continuation: ContinueAsNew, now: int, chance: Callable[[int], bytes]
 ) -> NextExecution:
     version = continuation.version
     return NextExecution(
-        execution_id=new_execution_id(now),
+        execution_id=new_execution_id(now, chance),
         input=continuation.input,
         version=instance.version if version is None else version,
         carryover=encode_chunk(continuation.carryover) if continuation.carryover else None,
@@ -120,7 +123,12 @@ def _completed(
 
 
 def child_request(
-    instance: OwnedInstance, child: CreateSubOrchestration, now: int, *, owned: bool
+    instance: OwnedInstance,
+    child: CreateSubOrchestration,
+    now: int,
+    chance: Callable[[int], bytes],
+    *,
+    owned: bool,
 ) -> NewInstance:
     """The child of a ``call_sub_orchestration``.
 
@@ -137,7 +145,7 @@ def child_request(
     )
     return NewInstance(
         instance_id=child.instance_id,
-        execution_id=new_execution_id(now),
+        execution_id=new_execution_id(now, chance),
         name=child.name,
         version=child.version,
         input=child.input,
@@ -155,11 +163,10 @@ def child_request(
     )
 
 
-def parent_message(instance: OwnedInstance, completion: CompleteOrchestration) -> Message | None:
-    """The outcome of a finished child, for its parent; None for a top-level instance."""
-    parent = instance.parent
-    if parent is None:
-        return None
+def parent_message(
+    instance: OwnedInstance, parent: ParentInstance, completion: CompleteOrchestration
+) -> Message:
+    """The outcome of a finished child, for its parent."""
     event: HistoryEvent
     if completion.status is OrchestrationStatus.COMPLETED:
         event = SubOrchestrationInstanceCompleted(parent.task_id, completion.result)

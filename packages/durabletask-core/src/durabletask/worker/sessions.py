@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +21,8 @@ class SessionCache:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._sessions: OrderedDict[str, OrchestrationSession] = OrderedDict()
+        # A dict keeps the order of insertion, and a session that is used is inserted anew.
+        self._sessions: dict[str, OrchestrationSession] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -41,8 +41,7 @@ class SessionCache:
         """Keep a session for the instance's next turn; the least recently used may go."""
         self._sessions[instance_id] = session
         if len(self._sessions) > self._limit:
-            _, oldest = self._sessions.popitem(last=False)
-            oldest.dispose()
+            self._sessions.pop(next(iter(self._sessions))).dispose()
 
     def clear(self) -> None:
         """Dispose of all sessions."""

@@ -69,6 +69,7 @@ def test_what_it_raises_is_its_failure(kind):
     assert failure.message == "no"
     assert failure.cause.error_type == "builtins.KeyError"
     assert "test_activity.py" in failure.stack_trace
+    assert "run_activity" not in failure.stack_trace
     assert not failure.non_retriable
 
 

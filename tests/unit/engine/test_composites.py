@@ -56,6 +56,36 @@ def test_all_keeps_input_order_and_duplicates(run):
     assert r.output == ["b", "a", "b"]
 
 
+def test_all_of_what_has_already_failed(run):
+    """**all-waits**: of failures that came before, the first in the list is raised."""
+
+    def orchestrator(ctx):
+        a, b, c = calls(ctx, 3)
+        yield task.when_any([c])
+        try:
+            yield task.when_all([c, a, b])
+        except task.TaskFailedError as error:
+            return error.details.message
+
+    r = run(orchestrator)
+    r.start()
+    r.turn(failed(2, "second"), failed(1, "first"), TaskCompleted(3))
+    assert r.output == "first"
+
+
+def test_one_task_twice_in_a_race(run):
+    """**any-winner**: listed twice, a task still wins once."""
+
+    def orchestrator(ctx):
+        a, b = calls(ctx, 2)
+        return (yield task.when_any([a, b, a])) is a
+
+    r = run(orchestrator)
+    r.start()
+    r.turn(TaskCompleted(1))
+    assert r.output is True
+
+
 def test_empty_composites(run):
     """**all-empty**: nothing to wait for gives [] at once; nothing to choose from is an error."""
 
@@ -116,6 +146,7 @@ def test_of_several_finished_the_first_listed_wins(run):
         a, b, c = calls(ctx, 3)
         yield task.when_all([b, c])
         winner = yield task.when_any([a, c, b])
+        assert (yield task.when_any([c, b])) is c
         return winner is c
 
     r = run(orchestrator)

@@ -37,6 +37,7 @@ def test_an_unhandled_exception_fails_the_instance(run):
     assert failure.error_type == f"{__name__}.OrderError"
     assert failure.message == "outer"
     assert "test_failures.py" in failure.stack_trace
+    assert "body.py" not in failure.stack_trace
     assert failure.cause.error_type == "builtins.KeyError"
     assert failure.cause.cause is None
 

@@ -9,6 +9,7 @@ from durabletask.history import (
     ExecutionSuspended,
     ExecutionTerminated,
     OrchestratorStarted,
+    SubOrchestrationInstanceCompleted,
     TaskCompleted,
     TimerFired,
 )
@@ -116,6 +117,21 @@ def test_termination_works_while_suspended(run):
     r.turn(ExecutionTerminated())
     assert r.end == CompleteOrchestration(OrchestrationStatus.TERMINATED, recurse=True)
     r.replay().dispose()
+
+
+def test_child_results_that_do_not_fit(run):
+    """**failure-serialize**: a child's result, too, raises at the yield."""
+
+    def orchestrator(ctx):
+        try:
+            yield ctx.call_sub_orchestration("child", return_type=int)
+        except task.SerializationError as error:
+            return str(error)
+
+    r = run(orchestrator)
+    r.start()
+    r.turn(SubOrchestrationInstanceCompleted(1, '"text"'))
+    assert "the result of orchestration 'child'" in r.output
 
 
 def test_termination_before_the_start(run):

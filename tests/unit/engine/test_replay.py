@@ -368,6 +368,50 @@ def _plain(ctx, n):
     return n + 1
 
 
+def test_a_plain_function_may_fail(run):
+    """**failure-shape**: what it raises fails the instance."""
+
+    def orchestrator(ctx):
+        raise ValueError("at once")
+
+    r = run(orchestrator)
+    r.start()
+    assert r.end.failure.error_type == "builtins.ValueError"
+
+
+def test_a_second_start_is_ignored(run):
+    """**replay-unknown**: an execution starts once."""
+    calls = []
+
+    def orchestrator(ctx):
+        calls.append(ctx)
+        yield ctx.call_activity(work, input=1)
+
+    r = run(orchestrator)
+    r.start()
+    calls.clear()
+    assert r.turn(r.history[1]) == []
+    assert len(calls) == r.replayed
+
+
+def test_an_interrupt_while_replaying(run):
+    """**failure-infra**: it goes to the caller, and the orchestrator is closed."""
+
+    def orchestrator(ctx):
+        yield ctx.call_activity(work, input=1)
+        if interrupting:
+            raise KeyboardInterrupt
+        yield ctx.call_activity(work, input=2)
+
+    interrupting = []
+    r = run(orchestrator)
+    r.start()
+    r.turn(TaskCompleted(1))
+    interrupting.append(True)
+    with pytest.raises(KeyboardInterrupt):
+        r.replay()
+
+
 def test_helpers_by_yield_from(run):
     """**yield-many**: sub-generators and nested coroutines take part."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Generator
+from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Body", "Continued", "Ending", "Raised", "Returned"]
 
 _log = logging.getLogger("durabletask.engine")
+
+# The usual types first: they are found without asking the abstract ones.
+_RUNNING = (GeneratorType, CoroutineType, Generator, Coroutine)
 
 # A generator may answer being closed with another yield. How often that is put up with.
 _PATIENCE = 100
@@ -76,7 +80,7 @@ class Body:
             raise
         except BaseException as error:
             return Raised(error)
-        if not isinstance(running, Generator | Coroutine):
+        if not isinstance(running, _RUNNING):
             return Returned(running)
         self._send, self._throw, self._close = running.send, running.throw, running.close
         self.awaiting._settle(COMPLETED, None)

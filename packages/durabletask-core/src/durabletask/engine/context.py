@@ -188,8 +188,9 @@ class RuntimeContext(OrchestrationContext):
             call.retry = _retry(retry_policy, ledger)
         if not ledger.replaying or ledger.careful:
             text = ledger.converter.serialize(input, where=target.input_place)
-            wanted = version or target.version or self._default_version
-            action = CreateSubOrchestration(number, target.name, child, text, wanted, tags)
+            if version is None:
+                version = self._default_version if target.version is None else target.version
+            action = CreateSubOrchestration(number, target.name, child, text, version, tags)
             if call.retry is not None:
                 call.retry.action = action
             if not ledger.replaying:

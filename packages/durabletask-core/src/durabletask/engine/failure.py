@@ -12,6 +12,8 @@ __all__ = ["failure_of"]
 # A chain longer than this says nothing more, and a chain may be a ring.
 _LONGEST_CHAIN = 16
 
+_OURS = __package__
+
 
 def failure_of(error: BaseException, *, non_retriable: bool = False) -> FailureDetails:
     """Describe ``error`` and the chain of its causes.
@@ -58,7 +60,11 @@ def _message(error: BaseException) -> str:
 
 
 def _stack(error: BaseException) -> str | None:
-    if error.__traceback__ is None:
+    whole = users = error.__traceback__
+    if whole is None:
         return None
-    text = "".join(traceback.format_tb(error.__traceback__))
+    # Our own frames above the user's say nothing to the user.
+    while users is not None and users.tb_frame.f_globals.get("__package__") == _OURS:
+        users = users.tb_next
+    text = "".join(traceback.format_tb(users or whole))
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

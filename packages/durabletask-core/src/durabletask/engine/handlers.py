@@ -134,20 +134,7 @@ def event_sent(session: OrchestrationSession, event: EventSent) -> None:
 
 
 def task_completed(session: OrchestrationSession, event: TaskCompleted) -> None:
-    ledger = session.ledger
-    call = ledger.activities.pop(event.task_id, None)
-    if call is None:
-        return unknown(session, event)
-    try:
-        outcome = ledger.converter.deserialize(
-            event.result, call.result_type, where=call.target.result_place
-        )
-    except Exception as error:
-        call._settle(FAILED, error)
-    else:
-        call._settle(COMPLETED, outcome)
-    if session.body.awaiting._status:
-        session.advance()
+    _completed(session, session.ledger.activities.pop(event.task_id, None), event)
 
 
 def task_failed(session: OrchestrationSession, event: TaskFailed) -> None:
@@ -157,12 +144,22 @@ def task_failed(session: OrchestrationSession, event: TaskFailed) -> None:
 def child_completed(
     session: OrchestrationSession, event: SubOrchestrationInstanceCompleted
 ) -> None:
-    ledger = session.ledger
-    call = ledger.children.pop(event.task_id, None)
+    _completed(session, session.ledger.children.pop(event.task_id, None), event)
+
+
+def child_failed(session: OrchestrationSession, event: SubOrchestrationInstanceFailed) -> None:
+    _failed(session, session.ledger.children.pop(event.task_id, None), event)
+
+
+def _completed(
+    session: OrchestrationSession,
+    call: ActivityCall | ChildCall | None,
+    event: TaskCompleted | SubOrchestrationInstanceCompleted,
+) -> None:
     if call is None:
         return unknown(session, event)
     try:
-        outcome = ledger.converter.deserialize(
+        outcome = session.ledger.converter.deserialize(
             event.result, call.result_type, where=call.target.result_place
         )
     except Exception as error:
@@ -171,10 +168,6 @@ def child_completed(
         call._settle(COMPLETED, outcome)
     if session.body.awaiting._status:
         session.advance()
-
-
-def child_failed(session: OrchestrationSession, event: SubOrchestrationInstanceFailed) -> None:
-    _failed(session, session.ledger.children.pop(event.task_id, None), event)
 
 
 def _failed(

@@ -185,7 +185,9 @@ class OrchestrationSession:
             self.table[event.__class__](self, event)
 
     def start(self, started: ExecutionStarted) -> None:
-        """Call the orchestrator's function."""
+        """Call the orchestrator's function, once however often history says so."""
+        if self._started is not None:
+            return
         self._started = started
         self._context = context = RuntimeContext(self.ledger, started, self._default_version)
         registration = self.registration

@@ -14,6 +14,8 @@ __all__ = ["ActivityContext"]
 class ActivityContext(ABC):
     """Which call of which orchestration an activity serves."""
 
+    __slots__ = ()
+
     @property
     @abstractmethod
     def orchestration_id(self) -> str:

@@ -38,6 +38,8 @@ class OrchestrationContext(ABC):
     nothing and return tasks that never finish.
     """
 
+    __slots__ = ()
+
     # --- who and when --------------------------------------------------------------------------
 
     @property

@@ -70,7 +70,7 @@ class ActivityRunner:
         def done(result: Any, error: BaseException | None) -> None:
             if error is None:
                 outcome = activity_succeeded(item, result, self._converter)
-            elif isinstance(error, asyncio.CancelledError):
+            elif isinstance(error, asyncio.CancelledError) and self._slots.closed:
                 self._source.abandon(item)
                 return
             else:

@@ -25,6 +25,9 @@ class CoroutineSlots:
     Each coroutine runs in a context of its own, copied from the one in which the slots were made,
     so context variables do not leak from one to the next. ``asyncio.current_task()`` is the slot.
 
+    Attributes:
+        closed: a CancelledError comes from ``close``; before, from the coroutine itself.
+
     Invariant: while the queue is not empty, ``_sprinting`` is true and a slot is due to take from
     it. Everything runs on one event loop.
     """
@@ -34,6 +37,7 @@ class CoroutineSlots:
         self._context = copy_context()
         self._slots: set[asyncio.Task[None]] = set()
         self._sprinting = False
+        self.closed = False
 
     def submit(
         self,
@@ -71,7 +75,10 @@ class CoroutineSlots:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise
-            except Exception as error:
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as error:
+                # SystemExit too: let through, it would end the loop, and the next worker's as well.
                 done(None, error)
             else:
                 done(result, None)
@@ -82,6 +89,7 @@ class CoroutineSlots:
 
     async def close(self) -> None:
         """Cancel what runs, and tell the rest that it was never run."""
+        self.closed = True
         queued, self._queue = self._queue, deque()
         for coroutine, done in queued:
             coroutine.close()

@@ -119,8 +119,8 @@ class StoreBackend(Backend):
         now = self._store.now()
         source = self._eager_source(request, now)
         row = NewInstance(
-            instance_id=request.instance_id or new_instance_id(self._options.chance),
-            execution_id=new_execution_id(now, self._options.chance),
+            instance_id=request.instance_id or new_instance_id(),
+            execution_id=self._new_execution_id(now),
             name=request.name,
             version=request.version,
             input=request.input,
@@ -142,6 +142,10 @@ class StoreBackend(Backend):
         if not await created and not request.reuse.ignore:
             raise InstanceAlreadyExistsError(row.instance_id)
         return row.instance_id
+
+    def _new_execution_id(self, now: int) -> str:
+        """The id of a new instance's first execution. Overridden where nothing may be random."""
+        return new_execution_id(now)
 
     def _eager_source(self, request: StartRequest, now: int) -> StoreWorkItemSource | None:
         if request.start_at is not None and request.start_at > now:

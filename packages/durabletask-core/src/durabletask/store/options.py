@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 __all__ = ["StoreOptions"]
 
@@ -22,7 +20,6 @@ class StoreOptions:
         client_lease: as ``lease``, for a process that only starts and signals instances.
         probation_after: worker deaths after which a busy instance is suspected.
         poison_after: worker deaths after which a suspect is set aside (rule *failure-poison*).
-        chance: gives the random bytes of new ids; a test may have its own.
     """
 
     lease: float = 15.0
@@ -32,4 +29,3 @@ class StoreOptions:
     client_lease: float = 3600.0
     probation_after: int = 2
     poison_after: int = 5
-    chance: Callable[[int], bytes] = field(default=os.urandom, metadata={"url": False})

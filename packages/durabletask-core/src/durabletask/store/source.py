@@ -176,7 +176,6 @@ class StoreWorkItemSource(WorkItemSource):
             status = status_after(status, item.events)
         recorded_at = item.events[0].timestamp  # type: ignore[union-attr]
         instance.unrecorded -= instance.taken_local
-        chance = self._hub.options.chance
         pending = self.lane.pending
         local = self._place_activities(instance, outcome) if outcome.activities else ()
         turn = build_turn(
@@ -186,7 +185,6 @@ class StoreWorkItemSource(WorkItemSource):
             status=status,
             busy=instance.unrecorded > 0,
             custom_status=result.custom_status,
-            chance=chance,
         )
         instance.phase = Phase.COMMITTING
         pending.turns.append(turn)

@@ -23,11 +23,9 @@ from durabletask.store.batch import (
     NextExecution,
     Turn,
 )
-from durabletask.store.identity import new_execution_id
+from durabletask.store.identity import next_execution_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from durabletask.actions import (
         CompleteOrchestration,
         ContinueAsNew,
@@ -49,7 +47,6 @@ def build_turn(
     status: OrchestrationStatus,
     busy: bool,
     custom_status: str | msgspec.UnsetType | None,
-    chance: Callable[[int], bytes],
 ) -> Turn:
     """The turn as one value, with only those columns that change."""
     completion, continuation = outcome.completion, outcome.continuation
@@ -57,7 +54,7 @@ def build_turn(
     update: InstanceUpdate | None = None
     to_children: bytes | None = None
     if continuation is not None:
-        following = _next_execution(instance, continuation, recorded_at, chance)
+        following = _next_execution(instance, continuation, recorded_at)
     elif completion is not None:
         update = _completed(completion, custom_status)
         if completion.recurse:
@@ -99,11 +96,11 @@ def _timers(instance: OwnedInstance, outcome: TurnOutcome) -> list[Message]:
 
 
 def _next_execution(
-    instance: OwnedInstance, continuation: ContinueAsNew, now: int, chance: Callable[[int], bytes]
+    instance: OwnedInstance, continuation: ContinueAsNew, now: int
 ) -> NextExecution:
     version = continuation.version
     return NextExecution(
-        execution_id=new_execution_id(now, chance),
+        execution_id=next_execution_id(now, instance.execution_id, instance.sequence, 0),
         input=continuation.input,
         version=instance.version if version is None else version,
         carryover=encode_chunk(continuation.carryover) if continuation.carryover else None,
@@ -123,12 +120,7 @@ def _completed(
 
 
 def child_request(
-    instance: OwnedInstance,
-    child: CreateSubOrchestration,
-    now: int,
-    chance: Callable[[int], bytes],
-    *,
-    owned: bool,
+    instance: OwnedInstance, child: CreateSubOrchestration, now: int, *, owned: bool
 ) -> NewInstance:
     """The child of a ``call_sub_orchestration``.
 
@@ -145,7 +137,9 @@ def child_request(
     )
     return NewInstance(
         instance_id=child.instance_id,
-        execution_id=new_execution_id(now, chance),
+        execution_id=next_execution_id(
+            now, instance.execution_id, instance.sequence, child.task_id
+        ),
         name=child.name,
         version=child.version,
         input=child.input,

@@ -6,7 +6,11 @@ import enum
 from typing import TYPE_CHECKING
 
 from durabletask.history import (
+    EventRaised,
+    ExecutionResumed,
     ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
     HistoryEvent,
     decode_chunk,
     decode_event,
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
     from durabletask.store.record import ClaimedInstance, InboxMessage
 
 __all__ = ["OwnedInstance", "Phase"]
+
+_FOR_ANY_EXECUTION = (EventRaised, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
+
+_FOR_ANY_EXECUTION = (EventRaised, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
 
 
 class Phase(enum.Enum):
@@ -42,8 +50,8 @@ class OwnedInstance:
 
     Attributes:
         inbox: events for the next turn.
-        inbox_ids: ids of the messages among them; the outcomes of activities run by this lane
-            and the start event have none.
+        inbox_messages: those of them that came as messages, by message id, in the same order;
+            the outcomes of activities run by this lane and the start event are no messages.
         inbox_local: how many of them are outcomes of activities run by this lane.
         taken_ids, taken_local: the same of the turn that is out or being committed.
         outstanding: numbers of activities this lane runs whose outcome is not in the inbox yet.
@@ -63,8 +71,8 @@ class OwnedInstance:
         "history",
         "idle_since",
         "inbox",
-        "inbox_ids",
         "inbox_local",
+        "inbox_messages",
         "input",
         "instance_id",
         "name",
@@ -92,7 +100,7 @@ class OwnedInstance:
         self.created_at = row.created_at
         self.phase = Phase.IDLE
         self.inbox: list[HistoryEvent] = []
-        self.inbox_ids: Sequence[int] = ()
+        self.inbox_messages: dict[int, HistoryEvent] = {}
         self.inbox_local = 0
         self.taken_ids: Sequence[int] = ()
         self.taken_local = 0
@@ -150,13 +158,16 @@ class OwnedInstance:
         ``handled`` are ids consumed by commits that the reading of ``messages`` may not have
         seen; they must not be delivered twice.
         """
-        held = {*self.inbox_ids, *self.taken_ids, *handled}
-        new = [message for message in messages if message.message_id not in held]
-        if not new:
-            return False
-        self.inbox += [decode_event(message.body) for message in new]
-        self.inbox_ids = [*self.inbox_ids, *(message.message_id for message in new)]
-        return True
+        known = {*self.taken_ids, *handled}
+        grown = False
+        for message in messages:
+            message_id = message.message_id
+            if message_id not in self.inbox_messages and message_id not in known:
+                event = decode_event(message.body)
+                self.inbox.append(event)
+                self.inbox_messages[message_id] = event
+                grown = True
+        return grown
 
     def put_outcome(self, task_id: int, outcome: TaskCompleted | TaskFailed) -> bool:
         """Take the outcome of an activity this lane ran; False if it is not awaited (any more)."""
@@ -170,29 +181,40 @@ class OwnedInstance:
     def take(self) -> list[HistoryEvent]:
         """Empty the inbox into a turn."""
         events, self.inbox = self.inbox, []
-        if self.inbox_ids:
-            self.taken_ids, self.inbox_ids = self.inbox_ids, ()
+        if self.inbox_messages:
+            self.taken_ids, self.inbox_messages = [*self.inbox_messages], {}
         self.taken_local, self.inbox_local = self.inbox_local, 0
         self.phase = Phase.RUNNING
         return events
 
     def restore(self, events: list[HistoryEvent]) -> None:
-        """Put the events of an abandoned turn back, ahead of what arrived since."""
+        """Put the events of an abandoned turn back, ahead of what arrived since.
+
+        Its messages are only known by id now, which suffices: they are handed out again together.
+        """
         self.inbox = events + self.inbox
-        self.inbox_ids, self.taken_ids = [*self.taken_ids, *self.inbox_ids], ()
+        restored = dict.fromkeys(self.taken_ids, events[-1]) if self.taken_ids else {}
+        self.inbox_messages = restored | self.inbox_messages
+        self.taken_ids = ()
         self.inbox_local, self.taken_local = self.inbox_local + self.taken_local, 0
         self.phase = Phase.IDLE
 
-    def continue_as_new(self, following: NextExecution) -> None:
-        """Become the next execution.
+    def continue_as_new(self, following: NextExecution) -> bool:
+        """Become the next execution; True if the next poll is sure to bring it something.
 
-        The inbox is emptied: events for the old execution are void, and messages for any execution
-        are still in the store, from where the next poll brings them again.
+        Events for the old execution are void. Those for any execution, which arrived after the
+        last turn began, stay, behind the carried-over ones (rule *can-events*).
         """
         self.execution_id = following.execution_id
         self.input = following.input
         self.version = following.version
-        self.inbox, self.inbox_ids, self.inbox_local = [], (), 0
+        self.inbox_messages = {
+            message_id: event
+            for message_id, event in self.inbox_messages.items()
+            if isinstance(event, _FOR_ANY_EXECUTION)
+        }
+        self.inbox = [*self.inbox_messages.values()]
+        self.inbox_local = 0
         self.sequence = 0
         self.outstanding.clear()
         self.unrecorded = 0
@@ -200,3 +222,4 @@ class OwnedInstance:
         self.status = OrchestrationStatus.PENDING
         self.custom_status = None
         self._put_start(0, following.carryover)
+        return is_expecting

@@ -92,9 +92,10 @@ class Settlement:
             return
         instance.phase = Phase.IDLE
         if turn.next is not None:
-            instance.continue_as_new(turn.next)
-            self._holdings.make_ready(instance)
-            self._scout.soon()
+            # Rule can-loop: one that never waits would begin its next turn before each poll, and
+            # so never hear that it is terminated. What is known to wait for it comes first.
+            if not instance.continue_as_new(turn.next):
+                self._holdings.make_ready(instance)
             return
         instance.sequence += 1
         if turn.update is not None:

@@ -55,6 +55,8 @@ def build_turn(
     to_children: bytes | None = None
     if continuation is not None:
         following = _next_execution(instance, continuation, recorded_at)
+        if custom_status is not msgspec.UNSET:  # None: a new execution begins without (can-fresh)
+            update = InstanceUpdate(custom_status=custom_status)
     elif completion is not None:
         update = _completed(completion, custom_status)
         if completion.recurse:

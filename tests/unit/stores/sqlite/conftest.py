@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
 from durabletask.stores.sqlite import SQLiteOptions, SQLiteStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Opener = Callable[..., Awaitable[SQLiteStore]]
 
@@ -25,8 +28,8 @@ async def opened(path: Path) -> AsyncIterator[Opener]:
     """Opens stores on the file, with options by keyword, and closes them after the test."""
     stores: list[SQLiteStore] = []
 
-    async def open_store(**options: object) -> SQLiteStore:
-        settings = {"synchronous": "normal", **options}
+    async def open_store(**options: Any) -> SQLiteStore:
+        settings: dict[str, Any] = {"synchronous": "normal", **options}
         store = SQLiteStore(path, SQLiteOptions(**settings))
         stores.append(store)
         await store.open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
@@ -15,8 +15,12 @@ from durabletask.store import LaneOptions
 from durabletask.stores.sqlite import SQLiteOptions, SQLiteStore
 from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.faults import unavailable
-from durabletask.stores.sqlite.guard import CommitGuard
 from durabletask.testing.conformance.store.driver import LaneDriver, activity, instance, turn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from durabletask.stores.sqlite.guard import CommitGuard
 
 Opener = Callable[..., Awaitable[SQLiteStore]]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from durabletask.errors import BackendUnavailableError
 from durabletask.stores.sqlite.guard import CommitGuard, is_vulnerable
 from durabletask.stores.sqlite.locks import SideFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VULNERABLE = (3, 40, 1)
 SOUND = (3, 51, 3)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from durabletask.stores.sqlite import SQLiteOptions, commit, erase, poll, queries, schema
 from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.guard import CommitGuard
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IDS = " WHERE hub = 1 AND instance_id IN (?, ?)"
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
 from durabletask.stores.sqlite import SQLiteStore
 from durabletask.testing.conformance.store.driver import LaneDriver
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Opener = Callable[..., Awaitable[SQLiteStore]]
 Start = Callable[[str], Awaitable["Worker"]]
@@ -87,15 +90,19 @@ class Worker:
         return [json.loads(line) for line in rest.splitlines() if line.endswith("}")]
 
 
+def launch(body: str, path: Path) -> Worker:
+    """Start a process that opens a store and a lane on the file, and goes on with ``body``."""
+    command = [sys.executable, "-c", PRELUDE.replace("{body}", body), str(path)]
+    return Worker(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+
+
 @pytest_asyncio.fixture
 async def start(path: Path) -> AsyncIterator[Start]:
     """Starts processes that open a store and a lane on the file."""
     workers: list[Worker] = []
 
     async def started(body: str) -> Worker:
-        command = [sys.executable, "-c", PRELUDE.replace("{body}", body), str(path)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        workers.append(Worker(process))
+        workers.append(launch(body, path))
         return workers[-1]
 
     yield started
@@ -163,7 +170,7 @@ async def test_the_dead_are_known_at_once(opened: Opener, start: Start, path: Pa
     assert await neighbour.take_over() == 0
     worker.kill()
     assert await store.take_over() == 1
-    assert not Path(f"{path}.lane-{lane_id}").exists()
+    assert f"hub.db.lane-{lane_id}" not in os.listdir(path.parent)
     assert await mine.claims() == ["held"]
     assert await store.take_over() == 0
 

@@ -10,13 +10,16 @@ import threading
 import time
 import warnings
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from durabletask.errors import BackendClosedError
 from durabletask.stores.sqlite import SQLiteOptions, SQLiteStore
 from durabletask.testing.conformance.store.driver import LaneDriver, message, turn
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Opener = Callable[..., Awaitable[SQLiteStore]]
 
@@ -25,6 +28,19 @@ def threads() -> list[str]:
     """Names of the living threads of stores."""
     names = [thread.name for thread in threading.enumerate()]
     return [name for name in names if name.startswith("durabletask-sqlite")]
+
+
+def write_diary(path: Path) -> None:
+    """Write a file that is no database."""
+    path.write_text("Dear diary, " * 1000)
+
+
+def threads_end() -> bool:
+    """Wait until they have ended."""
+    deadline = time.monotonic() + 5
+    while threads() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not threads()
 
 
 @pytest.mark.asyncio
@@ -41,7 +57,7 @@ class TestLife:
 
     async def test_a_refused_file_leaves_no_thread(self, path: Path) -> None:
         """Nor does a store that could not be opened."""
-        path.write_text("Dear diary, " * 1000)
+        write_diary(path)
         for _ in range(3):
             with pytest.raises(Exception, match="no SQLite database"):
                 await SQLiteStore(path).open()
@@ -56,10 +72,7 @@ class TestLife:
             await (await LaneDriver.open(store)).start("a")
             del store
             gc.collect()
-            deadline = time.monotonic() + 5
-            while threads() and time.monotonic() < deadline:
-                await asyncio.sleep(0.01)
-        assert threads() == []
+            assert threads_end()
 
     async def test_jobs_that_wait_are_done_before_closing(
         self, store: SQLiteStore, opened: Opener
@@ -152,10 +165,15 @@ async def test_a_forked_child_is_refused(store: SQLiteStore) -> None:
         child = os.fork()
     if child == 0:
         os._exit(1 if not child_is_refused(store) else 0)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert exit_code(child) == 0
     await lane.commit(turns=[turn("a", 0)])
     assert await store.take_over() == 0
+
+
+def exit_code(child: int) -> int:
+    """Wait for a forked child to end."""
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 def child_is_refused(store: SQLiteStore) -> bool:

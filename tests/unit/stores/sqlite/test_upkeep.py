@@ -6,8 +6,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +15,10 @@ from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.guard import CommitGuard
 from durabletask.stores.sqlite.upkeep import Upkeep
 from durabletask.testing.conformance.store.driver import LaneDriver, turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from durabletask.history import (
 from durabletask.state import OrchestrationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from durabletask.history import TaskCompleted, TaskFailed
     from durabletask.state import ParentInstance
@@ -53,7 +53,7 @@ class OwnedInstance:
         inbox_messages: those of them that came as messages, by message id, in the same order;
             the outcomes of activities run by this lane and the start event are no messages.
         inbox_local: how many of them are outcomes of activities run by this lane.
-        taken_ids, taken_local: the same of the turn that is out or being committed.
+        taken, taken_local: messages and outcomes of the turn that is out or being committed.
         outstanding: numbers of activities this lane runs whose outcome is not in the inbox yet.
         unrecorded: activities this lane ran or runs whose outcome no turn has recorded. While
             there is one the stored row must say busy, or a crash would lose it.
@@ -83,7 +83,7 @@ class OwnedInstance:
         "since_birth",
         "status",
         "tags",
-        "taken_ids",
+        "taken",
         "taken_local",
         "unrecorded",
         "version",
@@ -102,7 +102,7 @@ class OwnedInstance:
         self.inbox: list[HistoryEvent] = []
         self.inbox_messages: dict[int, HistoryEvent] = {}
         self.inbox_local = 0
-        self.taken_ids: Sequence[int] = ()
+        self.taken: dict[int, HistoryEvent] = {}
         self.taken_local = 0
         self.outstanding: set[int] = set()
         self.unrecorded = 0
@@ -158,7 +158,7 @@ class OwnedInstance:
         ``handled`` are ids consumed by commits that the reading of ``messages`` may not have
         seen; they must not be delivered twice.
         """
-        known = {*self.taken_ids, *handled}
+        known = {*self.taken, *handled}
         grown = False
         for message in messages:
             message_id = message.message_id
@@ -182,25 +182,20 @@ class OwnedInstance:
         """Empty the inbox into a turn."""
         events, self.inbox = self.inbox, []
         if self.inbox_messages:
-            self.taken_ids, self.inbox_messages = [*self.inbox_messages], {}
+            self.taken, self.inbox_messages = self.inbox_messages, {}
         self.taken_local, self.inbox_local = self.inbox_local, 0
         self.phase = Phase.RUNNING
         return events
 
     def restore(self, events: list[HistoryEvent]) -> None:
-        """Put the events of an abandoned turn back, ahead of what arrived since.
-
-        Its messages are only known by id now, which suffices: they are handed out again together.
-        """
+        """Put the events of an abandoned turn back, ahead of what arrived since."""
         self.inbox = events + self.inbox
-        restored = dict.fromkeys(self.taken_ids, events[-1]) if self.taken_ids else {}
-        self.inbox_messages = restored | self.inbox_messages
-        self.taken_ids = ()
+        self.inbox_messages, self.taken = self.taken | self.inbox_messages, {}
         self.inbox_local, self.taken_local = self.inbox_local + self.taken_local, 0
         self.phase = Phase.IDLE
 
-    def continue_as_new(self, following: NextExecution) -> bool:
-        """Become the next execution; True if the next poll is sure to bring it something.
+    def continue_as_new(self, following: NextExecution) -> None:
+        """Become the next execution.
 
         Events for the old execution are void. Those for any execution, which arrived after the
         last turn began, stay, behind the carried-over ones (rule *can-events*).
@@ -222,4 +217,3 @@ class OwnedInstance:
         self.status = OrchestrationStatus.PENDING
         self.custom_status = None
         self._put_start(0, following.carryover)
-        return is_expecting

@@ -9,6 +9,7 @@ durable before the batch is sent (rule *turn-atomic*). Effects run only after th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from typing import TYPE_CHECKING, Protocol
@@ -124,6 +125,8 @@ class Lane:
                 batch, self.pending = self.pending, PendingBatch()
                 try:
                     await self._commit(batch)
+                except Exception as error:
+                    await self._broken(batch, error)
                 except BaseException:
                     batch.fail_clients(BackendClosedError("the backend was closed in a commit"))
                     raise
@@ -145,6 +148,21 @@ class Lane:
             await self.replace(batch.lane, pending.client_part())
             return
         self._owner.committed(pending, result)
+
+    async def _broken(self, pending: PendingBatch, error: Exception) -> None:
+        """The store broke its contract, or a value in the batch broke the store.
+
+        Clients hear of it. For the turns the lane starts anew: it is given up in the store, and
+        what it owned is claimed and replayed from what is durable.
+        """
+        _log.critical("the store could not take a batch; the lane starts anew", exc_info=error)
+        pending.fail_clients(error)
+        key = self.key
+        if key is not None:
+            await asyncio.sleep(_LAST_RETRY)
+            with contextlib.suppress(BackendUnavailableError, LaneFencedError):
+                await self._store.close_lane(key)
+            await self.replace(key)
 
     async def _settle(self, batch: Batch) -> CommitResult:
         """Commit until the store has said yes, or that the lane is lost.

@@ -80,7 +80,7 @@ class Settlement:
         instance, turn = effect.instance, effect.turn
         if turn.consumed:
             self._scout.consumed(turn.consumed)
-            instance.taken_ids = ()
+            instance.taken = {}
         instance.clock = turn.recorded_at
         if turn.crashes_cleared:
             instance.crashes = 0
@@ -92,10 +92,8 @@ class Settlement:
             return
         instance.phase = Phase.IDLE
         if turn.next is not None:
-            # Rule can-loop: one that never waits would begin its next turn before each poll, and
-            # so never hear that it is terminated. What is known to wait for it comes first.
-            if not instance.continue_as_new(turn.next):
-                self._holdings.make_ready(instance)
+            instance.continue_as_new(turn.next)
+            self._holdings.make_ready(instance)
             return
         instance.sequence += 1
         if turn.update is not None:

@@ -171,7 +171,7 @@ class StoreWorkItemSource(WorkItemSource):
             return
         outcome = apply_actions(item.events, result.actions)
         status = instance.status
-        if instance.taken_ids or not instance.sequence:
+        if instance.taken or not instance.sequence:
             # Only messages and the first turn can change it; most turns bring activity outcomes.
             status = status_after(status, item.events)
         recorded_at = item.events[0].timestamp  # type: ignore[union-attr]

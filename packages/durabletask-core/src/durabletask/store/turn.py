@@ -76,7 +76,7 @@ def build_turn(
         sequence=instance.sequence,
         recorded_at=recorded_at,
         chunk=encode_chunk(outcome.events),
-        consumed=instance.taken_ids,
+        consumed=[*instance.taken] if instance.taken else (),
         timers=_timers(instance, outcome) if outcome.timers and not outcome.ended else [],
         update=update,
         next=following,

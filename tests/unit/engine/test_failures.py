@@ -81,6 +81,24 @@ def test_an_escaping_task_failure_keeps_its_details(run):
     assert failure.cause == details
 
 
+def test_a_failure_read_again_and_again_does_not_grow(run):
+    """**yield-done**, **failure-shape**: the stack tells the last raise only."""
+
+    def orchestrator(ctx):
+        call = ctx.call_activity("work")
+        for _ in range(5):
+            try:
+                yield call
+            except task.TaskFailedError:
+                pass
+        yield call
+
+    r = run(orchestrator)
+    r.start()
+    r.turn(TaskFailed(1, FailureDetails("x.E", "no")))
+    assert r.end.failure.stack_trace.count("in orchestrator") == 1
+
+
 def test_from_none_ends_the_chain():
     """**failure-shape**: raise ... from None ends the chain of causes."""
 

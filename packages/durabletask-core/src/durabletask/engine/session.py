@@ -267,5 +267,4 @@ class OrchestrationSession:
             carryover = self.ledger.events.unconsumed() if continuation.save_events else ()
             actions.append(ContinueAsNew(continuation.input, carryover, continuation.version))
             custom_status = None
-        self.ledger.muted = True
         return OrchestrationResult(actions, custom_status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,6 +11,9 @@ from durabletask.state import ParentInstance
 from durabletask.store.batch import ActivityRow, CommitResult, Message
 from durabletask.store.record import InboxMessage, LaneOptions
 from durabletask.stores.memory.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["NOBODY", "Activity", "Instance", "Lane", "Pool"]
 
@@ -79,7 +83,7 @@ class Instance(msgspec.Struct, kw_only=True, eq=False):
         if len(self.inbox) > before:
             self.inbox = dict(sorted(self.inbox.items()))
 
-    def consume(self, message_ids: list[int]) -> None:
+    def consume(self, message_ids: Iterable[int]) -> None:
         """Delete visible messages."""
         for message_id in message_ids:
             self.inbox.pop(message_id, None)

@@ -110,6 +110,27 @@ class ClaimSuite(StoreFixtures):
         order = [name for _ in range(2) for name in await lane.claims(max_instances=2)]
         assert order == ["m", "z-old", "b", "a-old"]
 
+    async def test_age_counts_across_names(self, store: Store, advance: Advance) -> None:
+        """Oldest due first, whatever the names: no name starves another."""
+        lane = await LaneDriver.open(store, orchestrations={ORDER: "v1", "Refund": "v1"})
+        for n in range(6):
+            name = (ORDER, "Refund")[n % 2]
+            await lane.commit(creates=[instance(f"i{n}", name=name)])
+            await advance(0.005)
+        order = [name for _ in range(6) for name in await lane.claims(max_instances=1)]
+        assert order == [f"i{n}" for n in range(6)]
+
+    async def test_more_mail_does_not_cost_the_place(self, store: Store, advance: Advance) -> None:
+        """An instance that is due already became due with its first message."""
+        lane = await LaneDriver.open(store)
+        await lane.run("first", "second")
+        await lane.release("first", "second")
+        for name in ("first", "second", "first"):
+            await lane.commit(messages=[message(name, "mail")])
+            await advance(0.005)
+        assert await lane.claims(max_instances=1) == ["first"]
+        assert await lane.claims(max_instances=1) == ["second"]
+
     async def test_a_delayed_start_is_not_claimed_early(
         self, store: Store, advance: Advance
     ) -> None:

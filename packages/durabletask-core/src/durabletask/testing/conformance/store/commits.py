@@ -148,6 +148,20 @@ class CommitSuite(StoreFixtures):
             await lane.commit(turns=[turn("b", 1, consumed=[foreign.message_id])])
         assert await lane.history("b") == [b"b turn 0"]
 
+    async def test_a_message_is_consumed_once(self, store: Store) -> None:
+        """**activity-once** Two turns of a batch cannot consume one message."""
+        lane = await LaneDriver.open(store)
+        await lane.start("a")
+        await lane.commit(messages=[message("a", "once")])
+        [entry] = await lane.inbox("a")
+        consumed = [entry.message_id]
+        with pytest.raises(LaneFencedError):
+            await lane.commit(
+                turns=[turn("a", 0, consumed=consumed), turn("a", 1, consumed=consumed)]
+            )
+        assert await lane.history("a") == []
+        assert await lane.inbox("a") == [entry]
+
     @pytest.mark.parametrize("broken", ["clash", "not owned", "message gone"])
     async def test_a_fenced_batch_leaves_no_trace(self, store: Store, broken: str) -> None:
         """**turn-atomic** LaneFencedError means that nothing of the batch was written."""

@@ -118,6 +118,7 @@ class CreateSuite(StoreFixtures):
 
     async def test_a_finished_instance_is_replaced_with_all_that_is_its(self, store: Store) -> None:
         """``replace``: the old instance is deleted with all that belongs to it."""
+        self.require(store, "reuse_policy")
         lane = await LaneDriver.open(store)
         await lane.start("a", input='"old"', tags={"old": "yes"})
         failed = InstanceUpdate(status="FAILED", output="1", failure=b"f", custom_status='"c"')
@@ -151,6 +152,7 @@ class CreateSuite(StoreFixtures):
 
     async def test_a_child_replaces_only_its_parents_child(self, store: Store) -> None:
         """``replace_child_of``: only if the existing one has this parent instance."""
+        self.require(store, "reuse_policy")
         lane = await LaneDriver.open(store)
         await lane.start("mine", "theirs", parent=ParentInstance("p", "p/1", 1))
         await lane.start("orphan")
@@ -174,6 +176,7 @@ class CreateSuite(StoreFixtures):
 
     async def test_late_mail_for_the_replaced_one_is_dropped(self, store: Store) -> None:
         """**can-fresh** What was bound to the old execution never reaches the new one."""
+        self.require(store, "reuse_policy")
         lane = await LaneDriver.open(store)
         await lane.start("a")
         await lane.commit(turns=[finish("a")])

@@ -32,6 +32,19 @@ class StoreFixtures:
 
     opens_twice: ClassVar[bool | None] = None
 
+    needs: ClassVar[str | None] = None
+    """The capability without which a suite's tests are skipped."""
+
+    @pytest.fixture(autouse=True)
+    def gate(self, request: pytest.FixtureRequest, store: Store) -> None:
+        """Skip the test if the suite that defines it needs what the store lacks."""
+        # Several suites share one class here, so the attribute is looked up where the test is.
+        test: str = request.function.__name__
+        suite = next(base for base in type(self).__mro__ if test in vars(base))
+        capability: str | None = vars(suite).get("needs")
+        if capability is not None:
+            self.require(store, capability)
+
     @pytest.fixture
     def store_factory(self) -> StoreFactory:
         """Override: an async function that gives opened stores of one hub, fresh per test.

@@ -39,7 +39,7 @@ class HubSuite(StoreFixtures):
         assert capabilities.max_payload_bytes > 0
         assert capabilities == store.capabilities
 
-    async def test_closing_twice_is_no_error(self, open_store: StoreFactory) -> None:
+    async def test_a_store_closes_twice(self, open_store: StoreFactory) -> None:
         """``close`` is idempotent."""
         store = await open_store()
         await store.close()
@@ -78,8 +78,8 @@ class HubSuite(StoreFixtures):
             assert asyncio.get_running_loop() is loop
             woken.set()
 
-        other_store.subscribe(wake)
         lane = await LaneDriver.open(store)
+        other_store.subscribe(wake)
         # A single hint may be lost, all of many must not.
         async with asyncio.timeout(PATIENCE):
             for n in range(10_000):

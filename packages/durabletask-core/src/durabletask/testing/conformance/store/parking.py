@@ -30,10 +30,7 @@ def park(instance_id: str, code: str | None = "v1", **fields: str) -> Park:
 class ParkSuite(StoreFixtures):
     """**replay-park** and **failure-poison**, on stores that declare ``parking``."""
 
-    @pytest.fixture(autouse=True)
-    def needs_parking(self, store: Store) -> None:
-        """Skip where instances cannot be set aside."""
-        self.require(store, "parking")
+    needs = "parking"
 
     async def test_a_parked_instance_is_set_aside(self, store: Store, other_store: Store) -> None:
         """No lane claims it until it is unparked; its status, reason and inbox stay."""

@@ -38,10 +38,7 @@ async def ids(store: Store, **fields: Any) -> list[str]:
 class QuerySuite(StoreFixtures):
     """``query_instances``, on stores that declare ``query``; every given field narrows."""
 
-    @pytest.fixture(autouse=True)
-    def needs_query(self, store: Store) -> None:
-        """Skip where instances cannot be listed."""
-        self.require(store, "query")
+    needs = "query"
 
     async def test_an_empty_hub_has_an_empty_page(self, store: Store) -> None:
         """No instances: one empty page, and no token."""

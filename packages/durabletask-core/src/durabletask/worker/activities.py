@@ -13,10 +13,11 @@ from durabletask.engine import (
     activity_succeeded,
     run_activity,
 )
-from durabletask.worker.slots import CoroutineSlots
 from durabletask.worker.threads import ActivityThreads
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from durabletask.backend import ActivityResult, ActivityWorkItem, WorkItemSource
     from durabletask.engine import ActivityRegistration, Registry
     from durabletask.serialization import DataConverter
@@ -27,10 +28,13 @@ _log = logging.getLogger("durabletask.worker.activity")
 
 
 class ActivityRunner:
-    """Takes activity work items, runs the registered function, hands the outcome back.
+    """Takes activity work items, calls the registered function, hands the outcome back.
 
     Whatever the function raises becomes the activity's failure. Only the worker's own stopping
     abandons an item.
+
+    Attributes:
+        closing: the worker cancels what still runs; that is no failure of the activity.
     """
 
     def __init__(
@@ -40,58 +44,60 @@ class ActivityRunner:
         converter: DataConverter,
         max_threads: int,
     ) -> None:
+        self.closing = False
         self._source = source
         self._activities = registry.activities
         self._converter = converter
         self._context = copy_context()
-        self._slots = CoroutineSlots()
         self._threads = ActivityThreads(asyncio.get_running_loop(), max_threads)
 
-    def start(self, item: ActivityWorkItem) -> None:
-        """Begin to run an item; its outcome goes to the source by itself."""
+    def start(self, item: ActivityWorkItem) -> Coroutine[Any, Any, Any] | None:
+        """Begin to run an item.
+
+        Returns:
+            The coroutine of an async activity: await it, then call ``succeeded`` or ``failed``.
+            None if the outcome goes to the source by itself.
+        """
         registration = self._activities.get(item.name)
         if registration is None:
             self._source.abandon(item, delay=1.0)
         elif registration.is_async:
-            self._start_coroutine(item, registration)
+            try:
+                arguments = activity_arguments(registration, item, self._converter)
+                coroutine: Coroutine[Any, Any, Any] = registration.function(*arguments)
+                return coroutine
+            except Exception as error:
+                self.failed(item, error)
         elif registration.inline:
             self._source.complete_activity(item, run_activity(registration, item, self._converter))
         else:
             self._start_in_thread(item, registration)
-
-    def _start_coroutine(self, item: ActivityWorkItem, registration: ActivityRegistration) -> None:
-        try:
-            arguments = activity_arguments(registration, item, self._converter)
-            coroutine = registration.function(*arguments)
-        except Exception as error:
-            self._source.complete_activity(item, activity_failed(error))
-            return
-
-        def done(result: Any, error: BaseException | None) -> None:
-            if error is None:
-                outcome = activity_succeeded(item, result, self._converter)
-            elif isinstance(error, asyncio.CancelledError) and self._slots.closed:
-                self._source.abandon(item)
-                return
-            else:
-                outcome = activity_failed(error)
-            self._source.complete_activity(item, outcome)
-
-        self._slots.submit(coroutine, done)
+        return None
 
     def _start_in_thread(self, item: ActivityWorkItem, registration: ActivityRegistration) -> None:
         context = self._context.copy()
 
+        def call() -> ActivityResult:
+            return context.run(run_activity, registration, item, self._converter)
+
         def done(outcome: ActivityResult) -> None:
             self._source.complete_activity(item, outcome)
 
-        self._threads.submit(
-            lambda: context.run(run_activity, registration, item, self._converter), done
-        )
+        self._threads.submit(call, done)
 
-    async def close(self) -> None:
-        """Cancel async activities and let threads end; what is cut off runs again elsewhere."""
-        await self._slots.close()
+    def succeeded(self, item: ActivityWorkItem, result: Any) -> None:
+        """An async activity returned."""
+        self._source.complete_activity(item, activity_succeeded(item, result, self._converter))
+
+    def failed(self, item: ActivityWorkItem, error: BaseException) -> None:
+        """An async activity raised, or was cancelled."""
+        if self.closing and isinstance(error, asyncio.CancelledError):
+            self._source.abandon(item)
+        else:
+            self._source.complete_activity(item, activity_failed(error))
+
+    def close(self) -> None:
+        """Let the threads end; what is cut off runs again elsewhere."""
         if not self._threads.close(timeout=0.2):
             _log.warning(
                 "an activity still runs in a thread and is left behind; it will run again elsewhere"

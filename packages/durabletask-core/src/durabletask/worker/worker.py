@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import socket
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +12,7 @@ from durabletask.errors import WorkerStateError
 from durabletask.plugins import SharedBackend, plugin_manager
 from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
 from durabletask.worker.activities import ActivityRunner
-from durabletask.worker.dispatcher import dispatch
+from durabletask.worker.loop import WorkerLoop
 from durabletask.worker.options import WorkerOptions
 from durabletask.worker.sized import SizedConverter
 from durabletask.worker.turns import TurnRunner
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from durabletask.plugins import Lease
 
 __all__ = ["TaskHubWorker"]
-
-_log = logging.getLogger("durabletask.worker")
 
 
 class TaskHubWorker:
@@ -75,7 +71,7 @@ class TaskHubWorker:
         self._source: WorkItemSource | None = None
         self._turns: TurnRunner | None = None
         self._activities: ActivityRunner | None = None
-        self._loop: asyncio.Task[None] | None = None
+        self._loop: WorkerLoop | None = None
 
     def __repr__(self) -> str:
         return f"TaskHubWorker({self._shared!r}, {self._state})"
@@ -140,10 +136,8 @@ class TaskHubWorker:
         self._activities = ActivityRunner(
             self._source, self._registry, converter, self._options.max_activity_threads
         )
-        self._loop = asyncio.create_task(
-            dispatch(self._source, self._turns, self._activities), name="durabletask-worker"
-        )
-        self._loop.add_done_callback(_report)
+        self._loop = WorkerLoop(self._source, self._turns, self._activities)
+        self._loop.start()
         self._state = "running"
         plugin_manager().worker_started(self._profile)
 
@@ -174,9 +168,8 @@ class TaskHubWorker:
             limit = self._options.stop_timeout if timeout is None else timeout
             try:
                 await self._source.drain(limit)
-                self._loop.cancel()
-                await asyncio.gather(self._loop, return_exceptions=True)
-                await self._activities.close()
+                await self._loop.close()
+                self._activities.close()
                 await self._turns.close()
             finally:
                 self._state = "stopped"
@@ -195,7 +188,7 @@ class TaskHubWorker:
         await self.start()
         assert self._loop is not None
         try:
-            await asyncio.shield(self._loop)
+            await self._loop.wait()
         finally:
             await self.stop()
 
@@ -210,8 +203,3 @@ class TaskHubWorker:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
-
-
-def _report(loop: asyncio.Task[None]) -> None:
-    if not loop.cancelled() and loop.exception() is not None:
-        _log.critical("the worker's loop broke; it takes no more work", exc_info=loop.exception())

@@ -1,0 +1,143 @@
+"""The worker's loop: receive, run, receive again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from durabletask.backend import OrchestrationWorkItem
+from durabletask.worker.steps import Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from durabletask.backend import ActivityWorkItem, WorkItem, WorkItemSource
+    from durabletask.worker.activities import ActivityRunner
+    from durabletask.worker.turns import TurnRunner
+
+__all__ = ["WorkerLoop"]
+
+_log = logging.getLogger("durabletask.worker")
+
+_SLICE = 0.002
+"""Seconds of uninterrupted work before the event loop's other tasks get a turn."""
+
+
+class WorkerLoop:
+    """Runs what a source delivers, with as few asyncio tasks as possible.
+
+    Most short activities never suspend, and a task for each would cost more than the activity. So
+    one task receives work and runs everything itself: turns, and async activities up to their
+    first real wait. When an activity does wait, that task stays with it, and a new task takes over
+    the loop: it passes the baton. There are as many tasks as activities that wait, plus one.
+
+    Invariant: exactly one task holds the current baton, and only the holder receives and takes
+    from the queue. The number changes only in ``_pass_baton``, on the event loop.
+    """
+
+    def __init__(
+        self, source: WorkItemSource, turns: TurnRunner, activities: ActivityRunner
+    ) -> None:
+        self._source = source
+        self._turns = turns
+        self._activities = activities
+        self._context = copy_context()
+        self._queue: deque[ActivityWorkItem] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._baton = 0
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def start(self) -> None:
+        """Begin to receive."""
+        self._pass_baton()
+
+    async def wait(self) -> None:
+        """Wait until the source has been drained.
+
+        Raises:
+            Exception: whatever broke the loop; it takes no more work.
+        """
+        await asyncio.shield(self._ended)
+
+    async def close(self) -> None:
+        """Cancel the activities that still wait; they are abandoned and run again elsewhere."""
+        self._activities.closing = True
+        for item in self._queue:
+            self._source.abandon(item)
+        self._queue.clear()
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _pass_baton(self) -> None:
+        self._baton += 1
+        task = asyncio.get_running_loop().create_task(
+            self._hold(self._baton), name="durabletask-worker"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _hold(self, baton: int) -> None:
+        try:
+            await self._run(baton)
+        except Exception as error:
+            _log.critical("the worker's loop broke; it takes no more work", exc_info=error)
+            if not self._ended.done():
+                self._ended.set_exception(error)
+                self._ended.exception()  # logged above; nobody need ask for it
+
+    async def _run(self, baton: int) -> None:
+        began = time.perf_counter()
+        while True:
+            if not self._queue:
+                items = await self._source.receive()
+                if not items:
+                    self._ended.set_result(None)
+                    return
+                self._take(items)
+            while self._queue:
+                item = self._queue.popleft()
+                coroutine = self._activities.start(item)
+                if coroutine is not None:
+                    await self._await(item, coroutine)
+                    if self._baton != baton:
+                        return
+                if time.perf_counter() - began > _SLICE:
+                    break
+            if time.perf_counter() - began > _SLICE:
+                await asyncio.sleep(0)
+                began = time.perf_counter()
+
+    def _take(self, items: list[WorkItem]) -> None:
+        """Run the turns, which never wait, and queue the activities."""
+        unloaded: list[OrchestrationWorkItem] = []
+        for item in items:
+            if not isinstance(item, OrchestrationWorkItem):
+                self._queue.append(item)
+            elif not self._turns.start(item):
+                unloaded.append(item)
+        if unloaded:
+            self._turns.replay(unloaded)
+
+    async def _await(self, item: ActivityWorkItem, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            result = await Steps(coroutine, self._context.copy(), self._pass_baton)
+        except asyncio.CancelledError as error:
+            self._activities.failed(item, error)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            # SystemExit too: let through, it would end the loop, and the next worker's as well.
+            self._activities.failed(item, error)
+        else:
+            self._activities.succeeded(item, result)

@@ -1,0 +1,53 @@
+"""Records golden histories: `python -m tests.replay.record NAME...` from the root.
+
+It writes a file that does not exist and never replaces one. A golden history is what some version
+of this library has written and what every later version has to go on with: if today's engine does
+not repeat one, the engine is wrong. Only a history that no release has ever written may go, and
+then by hand.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from durabletask.state import FailureDetails
+from durabletask.testing import OrchestrationTester, save_history
+
+from .programs import ORCHESTRATORS, RECORDINGS, break_down, double
+
+HISTORIES = Path(__file__).parent / "histories"
+
+
+async def record(name: str) -> None:
+    """Play the recording of this name and save its history."""
+    path = HISTORIES / f"{name}.json"
+    if path.exists():
+        raise SystemExit(f"{path} exists, and golden histories are never written anew")
+    async with OrchestrationTester() as tester:
+        for orchestrator in ORCHESTRATORS:
+            tester.add_orchestration(orchestrator)
+        tester.add_activity(double)
+        tester.add_activity(break_down)
+        tester.mock_activity("flaky", sequence=[OSError("once"), OSError("twice"), 14])
+        instance_id = await RECORDINGS[name].play(tester)
+        save_history(path, [pathless(event) for event in await tester.history(instance_id)])
+    print(path)
+
+
+def pathless(record: Any) -> Any:
+    """The event, or the failure in it, without stack traces: they hold paths of the machine."""
+    changes: dict[str, Any] = {}
+    for field in ("failure", "cause"):
+        if getattr(record, field, None) is not None:
+            changes[field] = pathless(getattr(record, field))
+    if isinstance(record, FailureDetails):
+        changes["stack_trace"] = None
+    return msgspec.structs.replace(record, **changes)
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:]:
+        asyncio.run(record(wanted))

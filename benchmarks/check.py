@@ -59,4 +59,7 @@ def row(target: Target, report: Mapping[str, Any] | None) -> str:
         return f"{start}{'':>10}{bound}  WRONG"
     reached = target.reached(report)
     shown = f"{reached:,.0f}" if reached >= 1000 else f"{reached:.3g}"
-    return f"{start}{shown:>10}{bound}  {'pass' if target.is_met(reached) else 'MISS'}"
+    verdict = "pass" if target.is_met(reached) else "MISS"
+    raw = report["raw_commits"]
+    doubt = "" if raw is None or raw["steady"] else "  (the disk was unsteady)"
+    return f"{start}{shown:>10}{bound}  {verdict}{doubt}"

@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--backend",
         metavar="URL",
-        help="memory://, sqlite:// (a fresh file in the working directory), sqlite:///path (a "
+        help="memory://, sqlite:// (a fresh file in ./build), sqlite:///path (a "
         "fresh file in that directory), or another backend's URL",
     )
     add("--workload", choices=sorted(WORKLOADS))

@@ -25,12 +25,14 @@ def _no_place(url: str) -> Iterator[str]:
 
 @contextmanager
 def _new_file(url: str) -> Iterator[str]:
-    """A file in a new directory, beside the file that the URL names or in the working directory.
+    """A file in a new directory, beside the file that the URL names or in `build`.
 
     So nothing that exists is opened or deleted, and the disk is the one that was asked for.
     """
     parsed = parse_url(url)
-    wanted = Path(parsed.local_path() if parsed.path.strip("/") else "benchmark.db").absolute()
+    wanted = Path(
+        parsed.local_path() if parsed.path.strip("/") else "build/benchmark.db"
+    ).absolute()
     _, question, query = url.partition("?")
     wanted.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=wanted.parent) as directory:

@@ -15,13 +15,22 @@ if TYPE_CHECKING:
 __all__ = ["RawReport", "Report", "line", "median_of"]
 
 
+STEADY = 1.25
+"""A disk whose speed changes by more than this during a run makes the ratios of the run idle."""
+
+
 class RawReport(msgspec.Struct, frozen=True):
-    """The bare store's commits per second around a workload, and its median commit."""
+    """The bare store's commits per second around a workload, and its median commit.
+
+    Attributes:
+        steady: before and after are close enough for ratios to mean something.
+    """
 
     before: float
     after: float
     mean: float
     p50_ms: float
+    steady: bool
 
     @classmethod
     def around(cls, before: RawRate, after: RawRate) -> RawReport:
@@ -31,6 +40,7 @@ class RawReport(msgspec.Struct, frozen=True):
             after=after.rate,
             mean=(before.rate + after.rate) / 2,
             p50_ms=(before.p50_ms + after.p50_ms) / 2,
+            steady=max(before.rate, after.rate) <= STEADY * min(before.rate, after.rate),
         )
 
 
@@ -95,7 +105,9 @@ def _median(values: list[Any]) -> Any:
     first = values[0]
     if isinstance(first, dict):
         return {key: _median([value[key] for value in values]) for key in first}
-    if isinstance(first, bool) or not isinstance(first, int | float):
+    if isinstance(first, bool):
+        return all(values)
+    if not isinstance(first, int | float):
         return first
     return statistics.median(values)
 

@@ -19,7 +19,7 @@ from durabletask.plugins.url import parse_url
 if TYPE_CHECKING:
     from benchmarks.workload import Outcome
 
-__all__ = ["RunOptions", "run"]
+__all__ = ["RunOptions", "report_of", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def run(options: RunOptions) -> Report:
         after = raw_rate(url)
     meter.save()
     raw = None if before is None or after is None else RawReport.around(before, after)
-    return _report(options, outcome, raw)
+    return report_of(options, outcome, raw)
 
 
 async def _limited(options: RunOptions, url: str, meter: Meter) -> Outcome:
@@ -64,7 +64,8 @@ async def _limited(options: RunOptions, url: str, meter: Meter) -> Outcome:
         raise WrongResultError(f"no result within {options.timeout:g} s") from error
 
 
-def _report(options: RunOptions, outcome: Outcome, raw: RawReport | None) -> Report:
+def report_of(options: RunOptions, outcome: Outcome, raw: RawReport | None) -> Report:
+    """Put together what a run found; the backend's URL loses its credentials."""
     workload, setting = options.workload, options.setting
     p50, p95, p99 = (
         percentile(outcome.latencies, share) if outcome.latencies else None

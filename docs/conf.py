@@ -1,4 +1,4 @@
-"""How the documentation is built: ``sphinx-build -W --keep-going -b html docs docs/_build/html``."""
+"""The settings of Sphinx, for ``sphinx-build -W -b html docs docs/_build/html``."""
 
 import tomllib
 from pathlib import Path
@@ -26,3 +26,6 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+
+# The names of documented attributes are taken for references, and many classes have the same.
+suppress_warnings = ["ref.python"]

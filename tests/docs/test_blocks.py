@@ -3,7 +3,7 @@
 The blocks of a page build on each other and share a folder, a Python namespace and a shell:
 
 - ``python`` is executed, and may await; if its first line is ``# name.py`` it becomes that file.
-- ``console`` goes to the shell of the page, line by line; a line that fails fails the page.
+- ``console`` goes to the shell of the page; a line that fails fails the page.
 - ``text`` is what the block before it printed, an uncaught error included. ``...`` stands for
   anything. Of a shell's output it is the end.
 - ``toml`` must be TOML.
@@ -19,15 +19,15 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
 import traceback
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -37,10 +37,9 @@ PAGES = [
     *sorted(ROOT.glob("packages/*/README.md")),
     *sorted(path for path in ROOT.glob("docs/**/*.md") if "_build" not in path.parts),
 ]
-LANGUAGES = {"python", "console", "text", "toml"}
 
 _BLOCK = re.compile(
-    r"(?P<mark><!-- not run: (?P<reason>\S.*) -->\n)?"
+    r"(?:^<!-- not run: (?P<reason>\S.*) -->\n)?"
     r"^(?P<fence>```+)(?P<language>.*)\n(?P<code>(?s:.*?))^(?P=fence)$",
     re.MULTILINE,
 )
@@ -49,27 +48,34 @@ _FILE = re.compile(r"# (?P<name>[\w/]+\.py)\n")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page, and the number of the line of its first line of code."""
+    """A fenced block of a page.
+
+    Attributes:
+        line: the number of its first line of code.
+        reason: why it is not run, or None.
+        printed: what the page says it prints, or None if the page does not say.
+    """
 
     language: str
     code: str
     line: int
     reason: str | None
+    printed: str | None = None
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """The blocks of a page, without those that are directives of MyST."""
+    """The blocks of a page, each with its output, without those that are directives of MyST."""
     text = page.read_text("utf-8")
-    return [
-        Block(
-            match["language"],
-            match["code"],
-            text.count("\n", 0, match.start("code")) + 1,
-            match["reason"],
-        )
-        for match in _BLOCK.finditer(text)
-        if not match["language"].startswith("{")
-    ]
+    blocks: list[Block] = []
+    for match in _BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start("code")) + 1
+        if match["language"] != "text":
+            blocks.append(Block(match["language"], match["code"], line, match["reason"]))
+            continue
+        place = f"{name_of(page)}:{line}"
+        assert blocks and blocks[-1].printed is None, f"{place}: nothing could have printed this"
+        blocks[-1] = replace(blocks[-1], printed=match["code"])
+    return [block for block in blocks if not block.language.startswith("{")]
 
 
 def name_of(page: Path) -> str:
@@ -78,89 +84,78 @@ def name_of(page: Path) -> str:
 
 
 class Shell:
-    """The shell of a page: bash, with jobs, in the folder of the page."""
+    """The shell of a page: bash, in the folder of the page."""
 
-    END = "--- end of block"
+    END = "--- end of block\n"
 
     def __init__(self, folder: Path) -> None:
         beside = str(Path(sys.executable).parent)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         environment["PATH"] = os.pathsep.join([beside, environment["PATH"]])
-        self._errors = (folder / ".errors").open("w+b")
+        self._complaints = (folder / ".complaints").open("w+")
         self._bash = subprocess.Popen(
-            ["bash", "--norc"],
+            ["bash", "--norc", "-e"],
             cwd=folder,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
+            stderr=self._complaints,
             text=True,
+            start_new_session=True,
         )
-        self._write("set -em\n")
-
-    def _write(self, text: str) -> None:
-        assert self._bash.stdin is not None
-        self._bash.stdin.write(text)
-        self._bash.stdin.flush()
 
     def run(self, code: str) -> str:
         """What the lines print; fails if one of them does."""
-        self._write(f"{code}\necho '{self.END}'\n")
-        assert self._bash.stdout is not None
+        assert self._bash.stdin is not None and self._bash.stdout is not None
+        self._bash.stdin.write(f"{code}\necho '{self.END.strip()}'\n")
+        self._bash.stdin.flush()
         output = ""
         for line in self._bash.stdout:
-            if line == f"{self.END}\n":
+            if line == self.END:
                 return output
             output += line
         # A line has failed, and the shell with it.
-        raise AssertionError(f"in\n{code}\n{output}{self._complaints()}")
-
-    def _complaints(self) -> str:
-        self._errors.seek(0)
-        return self._errors.read().decode()
+        self._complaints.seek(0)
+        raise AssertionError(f"{code}\n{output}\n{self._complaints.read()}")
 
     def close(self) -> None:
-        """End the shell and what still runs in it."""
-        with contextlib.suppress(BrokenPipeError):
-            self._write("kill -9 $(jobs -p) 2> /dev/null || true\nexit 0\n")
-        for stream in (self._bash.stdin, self._bash.stdout, self._errors):
-            assert stream is not None
-            _close(stream)
-        self._bash.wait()
-
-
-def _close(stream: IO[str] | IO[bytes]) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        stream.close()
+        """End the shell, and all that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._bash.pid, signal.SIGKILL)
+        self._bash.communicate()
+        self._complaints.close()
 
 
 class Interpreter:
     """The Python of a page: one namespace, and one event loop for all that awaits."""
 
-    def __init__(self, module: types.ModuleType, runner: asyncio.Runner) -> None:
+    def __init__(self, page: Path, module: types.ModuleType, runner: asyncio.Runner) -> None:
+        self._page = page
         self._module = module
         self._runner = runner
 
-    def run(self, page: Path, block: Block) -> str:
-        """What the block prints, the uncaught error that ended it last."""
-        # With the lines above it, so that a traceback names the line of the page.
+    def run(self, block: Block) -> str:
+        """What the block prints, and last the error that ended it, if the page expects one."""
+        # With as many lines above it as in the page, so that a traceback names the right one.
         source = "\n" * (block.line - 1) + block.code
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        code = compile(source, str(page), "exec", flags=flags, dont_inherit=True)
+        code = compile(source, str(self._page), "exec", flags=flags, dont_inherit=True)
         with contextlib.redirect_stdout(io.StringIO()) as output:
             try:
                 result = eval(code, self._module.__dict__)
                 if inspect.iscoroutine(result):
                     self._runner.run(result)
             except Exception as error:
+                if block.printed is None:
+                    raise
                 output.write("".join(traceback.format_exception_only(error)))
-                self._module.__dict__["_uncaught"] = error
         return output.getvalue()
 
-    def uncaught(self) -> Exception | None:
-        """The error that ended the last block, once."""
-        error: Exception | None = self._module.__dict__.pop("_uncaught", None)
-        return error
+
+def save(block: Block, name: str) -> None:
+    """Write the block into the file that it names."""
+    compile(block.code, name, "exec", dont_inherit=True)
+    Path(name).write_text(block.code, "utf-8")
 
 
 @pytest.fixture
@@ -176,13 +171,12 @@ def folder(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def interpreter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interpreter]:
+def interpreter(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interpreter]:
     """Python as a script has it, so that texts with ``__main__`` in them read as they will."""
     module = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", module)
-    monkeypatch.syspath_prepend(folder)
     with asyncio.Runner() as runner:
-        yield Interpreter(module, runner)
+        yield Interpreter(page, module, runner)
 
 
 @pytest.fixture
@@ -200,36 +194,29 @@ def matches(expected: str, output: str, *, at_the_end: bool) -> bool:
     return re.fullmatch(before + pattern, output.strip()) is not None
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
 def test_the_blocks_do_what_the_page_says(
-    page: Path, folder: Path, interpreter: Interpreter, shell: Shell
+    page: Path, interpreter: Interpreter, shell: Shell
 ) -> None:
     """Every block runs, and prints what stands below it."""
-    blocks = blocks_of(page)
-    output, language = None, ""
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
-        place = f"{name_of(page)}:{block.line}"
-        assert block.language in LANGUAGES, f"{place}: nobody runs {block.language!r}"
+    for block in blocks_of(page):
         if block.reason is not None:
-            output = None
-        elif block.language == "text":
-            assert output is not None, f"{place}: nothing was run that could have printed this"
-            is_end = language == "console"
-            assert matches(block.code, output, at_the_end=is_end), f"{place}:\n{output}"
+            continue
+        output = ""
+        if block.language == "console":
+            output = shell.run(block.code)
         elif block.language == "toml":
             tomllib.loads(block.code)
-        elif block.language == "console":
-            output = shell.run(block.code)
+        elif block.language != "python":
+            pytest.fail(f"{name_of(page)}:{block.line}: nobody runs {block.language!r}")
         elif (file := _FILE.match(block.code)) is not None:
-            compile(block.code, file["name"], "exec", dont_inherit=True)
-            (folder / file["name"]).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file["name"]).write_text(block.code, "utf-8")
+            save(block, file["name"])
         else:
-            output = interpreter.run(page, block)
-            error = interpreter.uncaught()
-            if error is not None and (following is None or following.language != "text"):
-                raise AssertionError(f"{place} failed") from error
-        language = block.language
+            output = interpreter.run(block)
+        if block.printed is not None:
+            is_end = block.language == "console"
+            place = f"{name_of(page)}:{block.line}"
+            assert matches(block.printed, output, at_the_end=is_end), f"{place} printed\n{output}"
 
 
 def test_few_blocks_are_not_run() -> None:
@@ -248,7 +235,7 @@ def test_few_blocks_are_not_run() -> None:
 
 
 def test_links_to_files_lead_somewhere() -> None:
-    """In the pages that are read on their own; Sphinx looks after the others."""
+    """In the pages that are read outside the documentation; Sphinx looks after the others."""
     for page in PAGES:
         if page.is_relative_to(ROOT / "docs"):
             continue

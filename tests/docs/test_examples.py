@@ -12,7 +12,9 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 OUTPUTS = {
-    "approval.py": "(please approve: .*\n){3}a desk: approved\na yacht: rejected\na lamp: escalated",
+    "approval.py": (
+        "(please approve: .*\n){3}a desk: approved\na yacht: rejected\na lamp: escalated"
+    ),
     "async_orchestrator.py": r"\['Hello London!', 'Hello Seattle!', 'Hello Tokyo!'\]",
     "chaining.py": "loaded 3 numbers, 14 in all",
     "custom_retry.py": r"\{'success': True, 'attempts': 3, 'result': 'reached mars'\}",

@@ -83,8 +83,9 @@ class FailureDetails(msgspec.Struct, frozen=True, array_like=True, omit_defaults
 
 def _type_matches(recorded: str, error: type[BaseException] | str) -> bool:
     if isinstance(error, str):
-        return recorded == error or recorded.rpartition(".")[2] == error.rpartition(".")[2] and (
-            "." not in error or "." not in recorded
+        return recorded == error or (
+            recorded.rpartition(".")[2] == error.rpartition(".")[2]
+            and ("." not in error or "." not in recorded)
         )
     if recorded in (f"{error.__module__}.{error.__qualname__}", error.__qualname__):
         return True

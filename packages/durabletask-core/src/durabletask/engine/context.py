@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ from durabletask.engine.delivery import deliver
 from durabletask.engine.log import ReplaySafeLogger
 from durabletask.engine.retry import Retry
 from durabletask.engine.target import ACTIVITIES, ORCHESTRATIONS
-from durabletask.errors import ArgumentTypeError, InvalidRequestError
+from durabletask.errors import ArgumentTypeError
+from durabletask.limits import check_instance_id, check_text, checked_tags
 from durabletask.task import (
     CompletableTask,
     EventTask,
@@ -27,7 +27,7 @@ from durabletask.task import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime, timedelta
 
     from durabletask.engine.ledger import Ledger
@@ -131,7 +131,7 @@ class RuntimeContext(OrchestrationContext):
         except (KeyError, TypeError):
             target = ACTIVITIES.resolve(activity)
         if tags is not None:
-            tags = _checked_tags(tags)
+            tags = checked_tags(tags)
         ledger = self._ledger
         if ledger.closed:
             return CompletableTask()
@@ -173,9 +173,9 @@ class RuntimeContext(OrchestrationContext):
         except (KeyError, TypeError):
             target = ORCHESTRATIONS.resolve(orchestration)
         if instance_id is not None:
-            _check_text(instance_id, "the instance_id of a sub-orchestration")
+            check_instance_id(instance_id, "the instance_id of a sub-orchestration")
         if tags is not None:
-            tags = _checked_tags(tags)
+            tags = checked_tags(tags)
         ledger = self._ledger
         if ledger.closed:
             return CompletableTask()
@@ -218,7 +218,7 @@ class RuntimeContext(OrchestrationContext):
         return_type: Any = None,
         timeout: timedelta | None = None,
     ) -> EventTask[Any]:
-        _check_text(name, "the name of an external event")
+        check_text(name, "the name of an external event")
         ledger = self._ledger
         due = 0
         if timeout is not None:
@@ -240,8 +240,8 @@ class RuntimeContext(OrchestrationContext):
     # --- what needs no waiting -----------------------------------------------------------------
 
     def send_event(self, instance_id: str, event_name: str, *, data: Any = None) -> None:
-        _check_text(instance_id, "the instance_id that send_event addresses")
-        _check_text(event_name, "the name of an external event")
+        check_text(instance_id, "the instance_id that send_event addresses")
+        check_text(event_name, "the name of an external event")
         ledger = self._ledger
         if ledger.closed:
             return
@@ -312,22 +312,6 @@ def _retry(policy: RetryPolicy, ledger: Ledger) -> Retry[Any]:
     if not isinstance(policy, RetryPolicy):
         raise ArgumentTypeError(f"retry_policy takes a RetryPolicy, not {type(policy).__name__}")
     return Retry(policy, ledger.now)
-
-
-def _check_text(text: object, what: str) -> None:
-    if not isinstance(text, str):
-        raise ArgumentTypeError(f"{what} must be text, not {type(text).__name__}")
-    if not text.strip():
-        raise InvalidRequestError(f"{what} must not be blank")
-
-
-def _checked_tags(tags: object) -> dict[str, str]:
-    """A copy, so that later changes to the author's mapping do not matter."""
-    if not isinstance(tags, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, str) for key, value in tags.items()
-    ):
-        raise ArgumentTypeError(f"tags take a mapping of text to text, not {tags!r}")
-    return dict(tags)
 
 
 def _stay(_: object) -> None:

@@ -160,9 +160,8 @@ def open_activities(history: Iterable[HistoryEvent]) -> dict[int, TaskScheduled]
     """
     scheduled: dict[int, TaskScheduled] = {}
     for event in history:
-        kind = type(event)
-        if kind is TaskScheduled:
-            scheduled[event.task_id] = event  # type: ignore[union-attr]
-        elif kind is TaskCompleted or kind is TaskFailed:
-            scheduled.pop(event.task_id, None)  # type: ignore[union-attr]
+        if isinstance(event, TaskScheduled):
+            scheduled[event.task_id] = event
+        elif isinstance(event, (TaskCompleted, TaskFailed)):
+            scheduled.pop(event.task_id, None)
     return scheduled

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from durabletask.errors import ArgumentTypeError, InvalidRequestError
+from durabletask.errors import ArgumentTypeError
+from durabletask.limits import check_text
 from durabletask.serialization import result_type_of
 from durabletask.task._decorators import definition_of
 
@@ -65,8 +66,7 @@ class Targets(dict["str | Callable[..., Any]", Target]):
         return target
 
     def _named(self, name: str) -> Target:
-        if not name.strip():
-            raise InvalidRequestError(f"{self._call} needs the name of an {self._kind}, not blank")
+        check_text(name, f"the name of the {self._kind} that {self._call} names")
         return self._target(name, None, None)
 
     def _defined(self, function: Callable[..., Any]) -> Target:

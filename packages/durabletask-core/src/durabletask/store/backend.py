@@ -23,13 +23,13 @@ from durabletask.history import (
     decode_history,
     encode_event,
 )
+from durabletask.limits import check_instance_id, check_payload, check_text, checked_tags
 from durabletask.state import FINISHED, OrchestrationQuery, Page, PurgeResult
 from durabletask.store.batch import Message, NewInstance
 from durabletask.store.channel import ClientChannel
 from durabletask.store.hub import Hub
 from durabletask.store.identity import new_execution_id, new_instance_id
 from durabletask.store.instance import OwnedInstance
-from durabletask.store.limits import check_instance_id, check_name, check_payload, check_tags
 from durabletask.store.options import StoreOptions
 from durabletask.store.source import StoreWorkItemSource
 from durabletask.store.view import state_of_record
@@ -104,8 +104,9 @@ class StoreBackend(Backend):
 
     async def create_instance(self, request: StartRequest) -> str:
         self._check_open()
-        check_name(request.name, "an orchestration")
-        check_tags(request.tags)
+        check_text(request.name, "the name of an orchestration")
+        if request.tags is not None:
+            checked_tags(request.tags)
         limit = self.capabilities.max_payload_bytes
         check_payload(request.input, f"the input of orchestration {request.name!r}", limit)
         unfinished = request.reuse.replace - FINISHED
@@ -183,7 +184,7 @@ class StoreBackend(Backend):
             raise InstanceNotFoundError(instance_id)
 
     async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
-        check_name(name, "an event")
+        check_text(name, "the name of an event")
         check_payload(data, f"the data of event {name!r}", self.capabilities.max_payload_bytes)
         await self._send(instance_id, EventRaised(name, data))
 

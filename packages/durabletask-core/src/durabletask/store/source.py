@@ -22,6 +22,7 @@ from durabletask.history import (
     TaskCompleted,
     TaskFailed,
     TaskScheduled,
+    encode_chunk,
     encode_event,
 )
 from durabletask.store.batch import ActivityRow, FinishedActivity, LaneKey, Message, Park
@@ -170,6 +171,12 @@ class StoreWorkItemSource(WorkItemSource):
         if instance is None:
             return
         outcome = apply_actions(item.events, result.actions)
+        try:
+            chunk = encode_chunk(outcome.events)
+        except Exception as error:
+            # A custom converter may give text that no store takes. A hand-over never fails.
+            self.set_aside(instance, f"a turn cannot be recorded: {error!r}", None)
+            return
         status = instance.status
         if instance.taken or not instance.sequence:
             # Only messages and the first turn can change it; most turns bring activity outcomes.
@@ -181,6 +188,7 @@ class StoreWorkItemSource(WorkItemSource):
         turn = build_turn(
             instance,
             outcome,
+            chunk,
             recorded_at=recorded_at,
             status=status,
             busy=instance.unrecorded > 0,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from durabletask.history import (
+    ExecutionSuspended,
     ExecutionTerminated,
     HistoryEvent,
     SubOrchestrationInstanceCompleted,
@@ -42,6 +43,7 @@ _encode_failure = msgspec.msgpack.Encoder().encode
 def build_turn(
     instance: OwnedInstance,
     outcome: TurnOutcome,
+    chunk: bytes,
     *,
     recorded_at: int,
     status: OrchestrationStatus,
@@ -54,7 +56,7 @@ def build_turn(
     update: InstanceUpdate | None = None
     to_children: bytes | None = None
     if continuation is not None:
-        following = _next_execution(instance, continuation, recorded_at)
+        following = _next_execution(instance, continuation, recorded_at, status)
         if custom_status is not msgspec.UNSET:  # None: a new execution begins without (can-fresh)
             update = InstanceUpdate(custom_status=custom_status)
     elif completion is not None:
@@ -75,7 +77,7 @@ def build_turn(
         execution_id=instance.execution_id,
         sequence=instance.sequence,
         recorded_at=recorded_at,
-        chunk=encode_chunk(outcome.events),
+        chunk=chunk,
         consumed=[*instance.taken] if instance.taken else (),
         timers=_timers(instance, outcome) if outcome.timers and not outcome.ended else [],
         update=update,
@@ -98,14 +100,18 @@ def _timers(instance: OwnedInstance, outcome: TurnOutcome) -> list[Message]:
 
 
 def _next_execution(
-    instance: OwnedInstance, continuation: ContinueAsNew, now: int
+    instance: OwnedInstance, continuation: ContinueAsNew, now: int, status: OrchestrationStatus
 ) -> NextExecution:
     version = continuation.version
+    carryover: tuple[HistoryEvent, ...] = continuation.carryover
+    if status is OrchestrationStatus.SUSPENDED:
+        # The suspension came in the turn that continues as new; it holds for what follows.
+        carryover = (ExecutionSuspended(), *carryover)
     return NextExecution(
         execution_id=next_execution_id(now, instance.execution_id, instance.sequence, 0),
         input=continuation.input,
         version=instance.version if version is None else version,
-        carryover=encode_chunk(continuation.carryover) if continuation.carryover else None,
+        carryover=encode_chunk(carryover) if carryover else None,
     )
 
 

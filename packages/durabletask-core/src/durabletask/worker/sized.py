@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from durabletask.errors import PayloadTooLargeError
+from durabletask.limits import check_payload
 
 if TYPE_CHECKING:
     from durabletask.serialization import DataConverter
@@ -25,10 +25,5 @@ class SizedConverter:
         """As the converter does. Raises PayloadTooLargeError above the limit."""
         data = self._serialize(value, where=where)
         if data is not None and len(data) > self._surely_fits:
-            size = len(data.encode())
-            if size > self._limit:
-                raise PayloadTooLargeError(
-                    f"{where} takes {size:,} bytes as JSON; at most {self._limit:,} are allowed. "
-                    "Store the data elsewhere and pass a reference to it"
-                )
+            check_payload(data, where, self._limit)
         return data

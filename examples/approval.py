@@ -14,7 +14,7 @@ from durabletask.worker import TaskHubWorker
 
 
 @task.activity
-def send_approval_request(ctx: task.ActivityContext, request: dict) -> None:
+async def send_approval_request(ctx: task.ActivityContext, request: dict) -> None:
     print(f"please approve: {request['what']}")
 
 

@@ -11,11 +11,8 @@ The blocks of a page build on each other and share a folder, a Python namespace 
 A block below ``<!-- not run: reason -->`` is left alone.
 """
 
-import ast
-import asyncio
 import contextlib
-import inspect
-import io
+import json
 import os
 import re
 import shutil
@@ -23,8 +20,6 @@ import signal
 import subprocess
 import sys
 import tomllib
-import traceback
-import types
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,20 +78,26 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+def environment() -> dict[str, str]:
+    """The environment of a user: this Python comes first, and no place is chosen."""
+    variables = {**os.environ}
+    for name in ("DURABLETASK_URL", "PYTHONPATH"):
+        variables.pop(name, None)
+    beside = str(Path(sys.executable).parent)
+    return variables | {"PATH": os.pathsep.join([beside, variables["PATH"]])}
+
+
 class Shell:
     """The shell of a page: bash, in the folder of the page."""
 
     END = "--- end of block\n"
 
     def __init__(self, folder: Path) -> None:
-        beside = str(Path(sys.executable).parent)
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment["PATH"] = os.pathsep.join([beside, environment["PATH"]])
         self._complaints = (folder / ".complaints").open("w+")
         self._bash = subprocess.Popen(
             ["bash", "--norc", "-e"],
             cwd=folder,
-            env=environment,
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
@@ -127,64 +128,67 @@ class Shell:
 
 
 class Interpreter:
-    """The Python of a page: one namespace, and one event loop for all that awaits."""
+    """The Python of a page: one process, one namespace, one event loop for all that awaits."""
 
-    def __init__(self, page: Path, module: types.ModuleType, runner: asyncio.Runner) -> None:
+    def __init__(self, page: Path, folder: Path) -> None:
         self._page = page
-        self._module = module
-        self._runner = runner
+        self._python = subprocess.Popen(
+            [sys.executable, "-W", "error", str(Path(__file__).with_name("interpreter.py"))],
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def run(self, block: Block) -> str:
         """What the block prints, and last the error that ended it, if the page expects one."""
-        # With as many lines above it as in the page, so that a traceback names the right one.
-        source = "\n" * (block.line - 1) + block.code
-        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        code = compile(source, str(self._page), "exec", flags=flags, dont_inherit=True)
-        with contextlib.redirect_stdout(io.StringIO()) as output:
-            try:
-                result = eval(code, self._module.__dict__)
-                if inspect.iscoroutine(result):
-                    self._runner.run(result)
-            except Exception as error:
-                if block.printed is None:
-                    raise
-                output.write("".join(traceback.format_exception_only(error)))
-        return output.getvalue()
+        assert self._python.stdin is not None and self._python.stdout is not None
+        question = {"page": str(self._page), "line": block.line, "code": block.code}
+        self._python.stdin.write(json.dumps(question) + "\n")
+        self._python.stdin.flush()
+        answer = json.loads(self._python.stdout.readline())
+        output: str = answer["output"]
+        if answer["error"] is None:
+            return output
+        text, trace = answer["error"]
+        assert block.printed is not None, trace
+        return f"{output}{text}"
+
+    def close(self) -> None:
+        """End it, as a program ends."""
+        self._python.communicate(timeout=30)
+        assert self._python.returncode == 0
 
 
-def save(block: Block, name: str) -> None:
+def save(block: Block, file: Path) -> None:
     """Write the block into the file that it names."""
-    compile(block.code, name, "exec", dont_inherit=True)
-    Path(name).write_text(block.code, "utf-8")
+    compile(block.code, file.name, "exec", dont_inherit=True)
+    file.write_text(block.code, "utf-8")
 
 
 @pytest.fixture
-def folder(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(page: Path, tmp_path: Path) -> Path:
     """Where the page is run: an empty folder; for the first page, a checkout."""
     if page == ROOT / "README.md":
         for name in ("packages", "examples"):
             hidden = shutil.ignore_patterns("__pycache__", ".*")
             shutil.copytree(ROOT / name, tmp_path / name, ignore=hidden)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DURABLETASK_URL", raising=False)
     return tmp_path
 
 
 @pytest.fixture
-def interpreter(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interpreter]:
-    """Python as a script has it, so that texts with ``__main__`` in them read as they will."""
-    module = types.ModuleType("__main__")
-    monkeypatch.setitem(sys.modules, "__main__", module)
-    with asyncio.Runner() as runner:
-        yield Interpreter(page, module, runner)
+def interpreter(page: Path, folder: Path) -> Iterator[Interpreter]:
+    """An interpreter that is closed after the test."""
+    with contextlib.closing(Interpreter(page, folder)) as interpreter:
+        yield interpreter
 
 
 @pytest.fixture
 def shell(folder: Path) -> Iterator[Shell]:
     """A shell that leaves nothing behind."""
-    shell = Shell(folder)
-    yield shell
-    shell.close()
+    with contextlib.closing(Shell(folder)) as shell:
+        yield shell
 
 
 def matches(expected: str, output: str, *, at_the_end: bool) -> bool:
@@ -196,7 +200,7 @@ def matches(expected: str, output: str, *, at_the_end: bool) -> bool:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
 def test_the_blocks_do_what_the_page_says(
-    page: Path, interpreter: Interpreter, shell: Shell
+    page: Path, folder: Path, interpreter: Interpreter, shell: Shell
 ) -> None:
     """Every block runs, and prints what stands below it."""
     for block in blocks_of(page):
@@ -210,7 +214,7 @@ def test_the_blocks_do_what_the_page_says(
         elif block.language != "python":
             pytest.fail(f"{name_of(page)}:{block.line}: nobody runs {block.language!r}")
         elif (file := _FILE.match(block.code)) is not None:
-            save(block, file["name"])
+            save(block, folder / file["name"])
         else:
             output = interpreter.run(block)
         if block.printed is not None:

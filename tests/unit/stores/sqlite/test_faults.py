@@ -209,4 +209,4 @@ async def test_a_lane_needs_its_lock_file(store: SQLiteStore, path: Path) -> Non
         await store.open_lane(LaneOptions(worker="w", lease=1.0))
     (path.parent / "hub.db.lane-1").rmdir()
     lane = await LaneDriver.open(store)
-    assert lane.standing.lanes == 1
+    assert lane.standing.workers == 1

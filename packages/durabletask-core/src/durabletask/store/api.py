@@ -117,9 +117,10 @@ class Store(ABC):
     async def poll(self, lane: LaneKey, interest: Interest) -> Work:
         """Read the inboxes of owned instances, and claim due instances and activities.
 
-        An instance is due if nobody owns it, it is not parked or finished, its name is in the
-        interest (or an urgent message waits), and it is busy, not yet started with ``start_at``
-        past, or has a visible message and ``start_at`` past. Oldest due first.
+        An instance is due if nobody owns it, it is neither parked nor finished, its name is in the
+        interest, its ``start_at`` is past, and it is busy, without a turn in this execution, or
+        has a visible message. A visible urgent message makes it due whatever its name and
+        ``start_at``. Oldest due first.
 
         Raises:
             LaneFencedError: the lane was taken over; nothing was claimed.
@@ -139,6 +140,8 @@ class Store(ABC):
     @abstractmethod
     async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
         """Settle an unknown commit: raise the lane's epoch, then look.
+
+        May be repeated with the same batch if its own answer was lost.
 
         Returns the lane's new key, and the batch's result if it was applied, or None if it was
         not and never will be; then it may be sent again under the new key.

@@ -127,7 +127,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         chunk: the turn's events.
         consumed: ids of inbox messages this turn handled. All must exist, and are deleted.
         timers: messages to this very execution.
-        to_children: body of a message for every unfinished child of this instance.
+        to_children: body of an urgent, unparking message for every unfinished child of this
+            instance.
         crashes_cleared: the instance has a crash count, and this turn is progress: reset it.
     """
 

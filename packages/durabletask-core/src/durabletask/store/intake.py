@@ -177,8 +177,8 @@ class Intake:
         refusal: DurableTaskError | None = None
         if claimed.name not in self._source.profile.activities:
             refusal = ActivityNotRegisteredError(claimed.name, self._hub.known_activities())
-        elif claimed.attempts > self._hub.options.poison_after:
-            refusal = DurableTaskError(_poisoned(claimed.attempts - 1))
+        elif claimed.crashes >= self._hub.options.poison_after:
+            refusal = DurableTaskError(_poisoned(claimed.crashes))
         if refusal is not None:
             self._source.finish_claimed(claimed, TaskFailed(event.task_id, _failure(refusal)))
             return

@@ -134,7 +134,7 @@ class Keeper:
     def _release_idle(self) -> None:
         """Give idle instances up, so that whichever worker is free can take their next turn."""
         standing = self._source.standing
-        if standing is None or standing.lanes <= 1:
+        if standing is None or standing.workers <= 1:
             return
         before = time.monotonic() - self._hub.options.idle_release
         released = 0

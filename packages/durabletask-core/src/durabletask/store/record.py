@@ -42,13 +42,13 @@ class LaneStanding(msgspec.Struct, frozen=True):
     Attributes:
         now: the store's clock, microseconds since the epoch.
         orchestrations, activities: names known to the live lanes of the hub, this one included.
-        lanes: how many live lanes the hub has.
+        workers: how many live lanes run anything, this one included if it does.
     """
 
     now: int
     orchestrations: frozenset[str]
     activities: frozenset[str]
-    lanes: int
+    workers: int
 
 
 class InboxMessage(msgspec.Struct, frozen=True):
@@ -92,12 +92,13 @@ class ClaimedInstance(msgspec.Struct, frozen=True, kw_only=True):
 class ClaimedActivity(msgspec.Struct, frozen=True):
     """An activity of the shared queue, leased to this lane under ``token``.
 
-    ``attempts`` counts its deliveries, this one included.
+    Every claim of a row has a token of its own. ``crashes`` counts the lanes that were taken over
+    while they held it; giving it back, or closing the lane, is no crash.
     """
 
     activity_id: int
     token: int
-    attempts: int
+    crashes: int
     instance_id: str
     execution_id: str
     task_id: int

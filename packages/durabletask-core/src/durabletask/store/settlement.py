@@ -49,6 +49,7 @@ class Settlement:
                 self._hub.waiters.refresh(instance_id)
         for park, instance in batch.parked:
             self._holdings.forget(instance)
+            self._scout.soon()  # it may have been the suspect: the next one's turn
             _log.error("orchestration %r is set aside: %s", park.instance_id, park.reason)
         for instance, _ in batch.released:
             self._holdings.forget(instance)
@@ -85,7 +86,10 @@ class Settlement:
         if turn.crashes_cleared:
             instance.crashes = 0
             if self._holdings.suspect is instance:
+                # At once, not at the next slow poll: after some kills every instance that was busy
+                # is a suspect, and they are tried one by one.
                 self._holdings.suspect = None
+                self._scout.soon()
         if effect.outcome.completion is not None:
             self._holdings.forget(instance)
             self._hub.waiters.finished(effect)

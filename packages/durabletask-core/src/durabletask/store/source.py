@@ -240,7 +240,7 @@ class StoreWorkItemSource(WorkItemSource):
         known = self.profile.activities
         ended = outcome.ended
         room = self._hub.options.local_backlog - len(self.holdings.activities)
-        alone = self.standing is None or self.standing.lanes <= 1
+        alone = self.standing is None or self.standing.workers <= 1
         for event in outcome.activities:
             if event.name in known and not ended and (alone or room > len(local)):
                 local.append(event)
@@ -357,7 +357,7 @@ class StoreWorkItemSource(WorkItemSource):
         """
         if self.draining or name not in self.profile.orchestrations:
             return False
-        alone = self.standing is None or self.standing.lanes <= 1
+        alone = self.standing is None or self.standing.workers <= 1
         return alone or len(self.holdings.ready) + extra <= self.profile.max_orchestrations
 
     def interest(self) -> Interest:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 from durabletask.errors import ConfigurationError, LaneFencedError
 from durabletask.store.batch import FINISHED_STATUSES, LaneKey, Message
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from durabletask.stores.memory.wake import Listener
 
-__all__ = ["Hub", "hub_named"]
+__all__ = ["Hub", "join", "leave"]
 
 
 class Hub:
@@ -33,6 +32,7 @@ class Hub:
         self.name = name
         self.clock = clock
         self.lock = threading.Lock()
+        self.openers = 0
         self.listeners: list[Listener] = []
         self.instances: dict[str, Instance] = {}
         self.children: dict[str, dict[str, Instance]] = {}
@@ -186,7 +186,7 @@ class Hub:
     def tell_children(self, parent: Instance, body: bytes, now: int) -> None:
         """Send a message to every unfinished child of an instance."""
         for instance_id in list(self.children.get(parent.instance_id, ())):
-            self.deliver(Message(instance_id, body), now)
+            self.deliver(Message(instance_id, body, urgent=True, unpark=True), now)
 
     def history(self, instance_id: str, execution_id: str) -> list[bytes]:
         """The chunks of an execution; none if it is not the current one of the instance."""
@@ -250,17 +250,15 @@ def _list(pool: Pool, instance_id: str, due: int | None, now: int) -> None:
             pool.ready.set(instance_id, due)
 
 
-_hubs: WeakValueDictionary[str, Hub] = WeakValueDictionary()
+_hubs: dict[str, Hub] = {}
 _hubs_lock = threading.Lock()
 
 
-def hub_named(name: str, clock: Callable[[], int] | None) -> Hub:
-    """The hub of this name in this process, made at the first call.
-
-    The hub lives as long as somebody holds it.
+def join(name: str, clock: Callable[[], int] | None) -> Hub:
+    """Open the hub of this name in this process, a new one if nobody has it open.
 
     Raises:
-        ConfigurationError: the hub exists and runs by another clock.
+        ConfigurationError: the hub is open and runs by another clock.
     """
     with _hubs_lock:
         hub = _hubs.get(name)
@@ -268,7 +266,16 @@ def hub_named(name: str, clock: Callable[[], int] | None) -> Hub:
             hub = _hubs[name] = Hub(name, clock or system_clock)
         elif clock is not None and clock is not hub.clock:
             raise ConfigurationError(
-                f"the hub {name!r} exists in this process and runs by another clock: give both "
+                f"the hub {name!r} is open in this process and runs by another clock: give both "
                 "stores the same clock, or the new one another name"
             )
+        hub.openers += 1
         return hub
+
+
+def leave(hub: Hub) -> None:
+    """Close a hub that was joined. What it holds goes with the last one who leaves."""
+    with _hubs_lock:
+        hub.openers -= 1
+        if not hub.openers and _hubs.get(hub.name) is hub:
+            del _hubs[hub.name]

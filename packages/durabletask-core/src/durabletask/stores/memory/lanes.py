@@ -51,7 +51,7 @@ def _standing(hub: Hub, now: int) -> LaneStanding:
         now=now,
         orchestrations=frozenset(name for options in live for name in options.orchestrations),
         activities=frozenset(name for options in live for name in options.activities),
-        lanes=len(live),
+        workers=sum(1 for options in live if options.orchestrations or options.activities),
     )
 
 
@@ -69,6 +69,8 @@ def take_over(hub: Hub) -> int:
     for lane in expired:
         for row in lane.owned.values():
             _blame(row)
+        for activity in lane.claimed.values():
+            activity.crashes += 1
         _end(hub, lane, now)
     return len(expired)
 

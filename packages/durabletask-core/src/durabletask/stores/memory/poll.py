@@ -123,15 +123,15 @@ def _claim_activities(hub: Hub, lane: Lane, interest: Interest) -> list[ClaimedA
 
 
 def _claim_activity(lane: Lane, activity: Activity) -> ClaimedActivity:
-    activity.attempts += 1
-    activity.token = activity.attempts
+    activity.claims += 1
+    activity.token = activity.claims
     activity.lane_id = lane.lane_id
     lane.claimed[activity.activity_id] = activity
     row = activity.row
     return ClaimedActivity(
         activity.activity_id,
         activity.token,
-        activity.attempts,
+        activity.crashes,
         row.instance_id,
         row.execution_id,
         row.task_id,

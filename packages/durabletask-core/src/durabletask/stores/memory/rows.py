@@ -117,15 +117,17 @@ class Activity(msgspec.Struct, eq=False):
     """A row of the shared queue.
 
     Attributes:
-        attempts: how often it was claimed.
+        claims: how often it was claimed.
+        crashes: lanes that were taken over while they held it.
         token: number of the current claim; 0 while nobody has claimed it.
         lane_id: who made the current claim.
     """
 
     activity_id: int
     row: ActivityRow
-    attempts: int = 0
+    crashes: int = 0
     token: int = 0
+    claims: int = 0
     lane_id: int = NOBODY
 
 

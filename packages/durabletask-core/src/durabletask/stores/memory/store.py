@@ -9,8 +9,9 @@ from durabletask.backend.capabilities import Capabilities
 from durabletask.errors import BackendClosedError
 from durabletask.store import Store
 from durabletask.stores.memory import lanes
+from durabletask.stores.memory.clock import system_clock
 from durabletask.stores.memory.commit import commit
-from durabletask.stores.memory.hub import Hub, hub_named
+from durabletask.stores.memory.hub import Hub, join, leave
 from durabletask.stores.memory.poll import poll, unclaimed
 from durabletask.stores.memory.query import find, purge, record
 from durabletask.stores.memory.wake import Listener
@@ -40,8 +41,8 @@ class MemoryStore(Store):
     """A hub in the memory of this process: fast, exact, and gone with the process.
 
     All stores of one name in a process open the same hub, whatever their event loops and
-    threads: they see each other's writes and wake each other. The hub lives as long as a store
-    of its name does, open or not; the next store of that name begins with an empty one.
+    threads: they see each other's writes and wake each other. The hub lives while a store of its
+    name is open; the next one to be opened begins with an empty hub.
 
     Nothing here waits, and payloads are kept as they came, never copied.
 
@@ -49,13 +50,12 @@ class MemoryStore(Store):
         name: of the hub.
         clock: microseconds since the Unix epoch, never backwards; None is the machine's. All
             stores of a hub run by one clock.
-
-    Raises:
-        ConfigurationError: the hub exists and runs by another clock.
     """
 
     def __init__(self, name: str = "default", *, clock: Callable[[], int] | None = None) -> None:
-        self._hub = hub_named(name, clock)
+        self._name = name
+        self._clock = clock
+        self._hub: Hub | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: Listener | None = None
 
@@ -66,15 +66,25 @@ class MemoryStore(Store):
     # --- life ----------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        """Join the hub.
+
+        Raises:
+            ConfigurationError: the hub is open and runs by another clock.
+        """
+        if self._hub is None:
+            self._hub = join(self._name, self._clock)
+            self._loop = asyncio.get_running_loop()
 
     async def close(self) -> None:
-        self._loop = None
+        hub, self._hub, self._loop = self._hub, None, None
+        if hub is None:
+            return
         if self._listener is not None:
             self._listener.silence()
-            with self._hub.lock:
-                self._hub.listeners.remove(self._listener)
+            with hub.lock:
+                hub.listeners.remove(self._listener)
             self._listener = None
+        leave(hub)
 
     def subscribe(self, wake: Callable[[], None]) -> None:
         hub = self._opened()
@@ -84,9 +94,9 @@ class MemoryStore(Store):
                 hub.listeners.append(self._listener)
 
     def _opened(self) -> Hub:
-        if self._loop is None:
+        if self._hub is None:
             raise BackendClosedError(
-                f"the memory store of hub {self._hub.name!r} is not open: open it first, or do "
+                f"the memory store of hub {self._name!r} is not open: open it first, or do "
                 "not use it after closing it"
             )
         return self._hub
@@ -98,7 +108,9 @@ class MemoryStore(Store):
                 listener.hint(self._loop)
 
     def now(self) -> int:
-        return self._hub.clock()
+        if self._hub is not None:
+            return self._hub.clock()
+        return (self._clock or system_clock)()
 
     # --- lanes ---------------------------------------------------------------------------------
 

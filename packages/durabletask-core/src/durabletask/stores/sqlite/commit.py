@@ -61,7 +61,7 @@ UNPARK = (
     "WHERE ordinal IN (SELECT value FROM json_each(?))"
 )
 
-CLAIMED = "activity_id = v.column1 AND attempts = v.column2 AND lane <> 0"
+CLAIMED = "activity_id = v.column1 AND token = v.column2 AND lane <> 0"
 """An activity whose current claim has this token: tokens count the claims of a row."""
 
 Columns = dict[str, Any]
@@ -299,12 +299,19 @@ class Application:
 
     def _tell_children(self) -> None:
         rows: list[tuple[Any, ...]] = []
+        children: set[int] = set()
         for turn in self._batch.turns:
             if turn.to_children is not None:
                 for (child,) in self._database.rows(CHILDREN, (self._hub, turn.instance_id)):
-                    rows.append((child, self._now, 0, 0, turn.to_children))
-                    self._touched.add(child)
+                    rows.append((child, self._now, 0, 1, turn.to_children))
+                    children.add(child)
         self._database.spread(NEW_MESSAGE, places(5), rows)
+        self._unpark(children)
+
+    def _unpark(self, ordinals: set[int]) -> None:
+        if ordinals:
+            self._database.run(UNPARK, (self._now, numbers(ordinals)))
+            self._touched |= ordinals
 
     def _deliver(self, messages: Iterable[Message]) -> frozenset[int]:
         """Put messages into inboxes. Returns the positions of those without a receiver."""
@@ -322,8 +329,7 @@ class Application:
                 if message.unpark:
                     unparked.add(receiver.ordinal)
         self._database.spread(NEW_MESSAGE, places(5), rows)
-        if unparked:
-            self._database.run(UNPARK, (self._now, numbers(unparked)))
+        self._unpark(unparked)
         return frozenset(missing)
 
     # --- activities ----------------------------------------------------------------------------

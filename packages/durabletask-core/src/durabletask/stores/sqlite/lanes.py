@@ -107,16 +107,18 @@ def renew(database: Database, hub: int, lane: LaneKey) -> None:
 def standing(database: Database, hub: int) -> LaneStanding:
     """What the live lanes of the hub know."""
     now = database.now()
-    live = database.rows(
-        "SELECT orchestrations, activities FROM lanes WHERE hub = ? AND lease_until > ?", (hub, now)
-    )
+    live = [
+        (decode_names(orchestrations), decode_names(activities))
+        for orchestrations, activities in database.rows(
+            "SELECT orchestrations, activities FROM lanes WHERE hub = ? AND lease_until > ?",
+            (hub, now),
+        )
+    ]
     return LaneStanding(
         now=now,
-        orchestrations=frozenset(
-            name for orchestrations, _ in live for name in decode_names(orchestrations)
-        ),
-        activities=frozenset(name for _, activities in live for name in decode_names(activities)),
-        lanes=len(live),
+        orchestrations=frozenset(name for names, _ in live for name in names),
+        activities=frozenset(name for _, names in live for name in names),
+        workers=sum(1 for names in live if any(names)),
     )
 
 
@@ -150,7 +152,7 @@ def end(database: Database, lane_ids: Collection[int], *, crashed: bool) -> None
     )
     database.run(REWAKE, (owned,))
     database.run(
-        "UPDATE activities SET lane = 0 WHERE lane <> 0 "
+        f"UPDATE activities SET lane = 0, crashes = crashes + {int(crashed)} WHERE lane <> 0 "
         "AND lane IN (SELECT value FROM json_each(?))",
         (these,),
     )

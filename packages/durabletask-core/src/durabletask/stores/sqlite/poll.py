@@ -121,12 +121,12 @@ WHERE a.instance IN (SELECT value FROM json_each(:these))
 """
 
 CLAIM_ACTIVITIES = """
-UPDATE activities SET lane = :lane, attempts = attempts + 1
+UPDATE activities SET lane = :lane, token = token + 1
 WHERE activity_id IN (SELECT value FROM json_each(:these))
 """
 
 CLAIMED_ACTIVITIES = """
-SELECT a.activity_id, a.attempts, a.attempts, i.instance_id, a.execution_id, a.task_id, a.name,
+SELECT a.activity_id, a.token, a.crashes, i.instance_id, a.execution_id, a.task_id, a.name,
     a.body
 FROM activities AS a CROSS JOIN instances AS i ON i.ordinal = a.instance
 WHERE a.activity_id IN (SELECT value FROM json_each(:these))

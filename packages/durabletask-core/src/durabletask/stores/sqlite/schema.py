@@ -111,7 +111,8 @@ CREATE TABLE activities (
     task_id INTEGER NOT NULL,
     name TEXT NOT NULL,
     lane INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0,
+    token INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER NOT NULL,
     body BLOB NOT NULL
 ) {strict};

@@ -142,7 +142,7 @@ class HubSuite(StoreFixtures):
         other = await LaneDriver.open(
             neighbour, orchestrations={"Refund": "v1"}, activities=frozenset({"Call"})
         )
-        assert other.standing.lanes == 1
+        assert other.standing.workers == 1
         assert other.standing.orchestrations == {"Refund"}
         work = await other.poll(orchestrations=frozenset({ORDER}), activities=frozenset({SHIP}))
         assert (work.instances, work.activities, work.next_due) == ([], [], None)

@@ -44,18 +44,18 @@ class LaneSuite(StoreFixtures):
     ) -> None:
         """Standing tells the names known to the live lanes of the hub, this one included."""
         first = await LaneDriver.open(store, orchestrations={ORDER: "v1"})
-        assert first.standing.lanes == 1
+        assert first.standing.workers == 1
         assert first.standing.orchestrations == {ORDER}
         second = await LaneDriver.open(
             other_store, orchestrations={"Refund": "v1"}, activities=frozenset({"Call"})
         )
         for standing in (second.standing, await store.renew_lane(first.key)):
-            assert standing.lanes == 2
+            assert standing.workers == 2
             assert standing.orchestrations == {ORDER, "Refund"}
             assert standing.activities == {SHIP, "Call"}
         await store.close_lane(second.key)
         standing = await store.renew_lane(first.key)
-        assert standing.lanes == 1
+        assert standing.workers == 1
         assert standing.activities == {SHIP}
 
     async def test_the_clock_advances(self, store: Store, advance: Advance) -> None:

@@ -30,7 +30,7 @@ class TakeoverSuite(StoreFixtures):
         assert await other_store.take_over() == 2
         assert await other_store.take_over() == 0
         fresh = await LaneDriver.open(other_store)
-        assert fresh.standing.lanes == 2, "ended lanes are not live"
+        assert fresh.standing.workers == 2, "ended lanes are not live"
 
     async def test_racing_takeovers_count_once(
         self, store: Store, other_store: Store, advance: Advance

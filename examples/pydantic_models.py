@@ -38,7 +38,11 @@ async def main(url: str | None) -> None:
         for order in (Order(customer="Ada", quantity=2), {"customer": "Bob", "quantity": 0}):
             instance_id = await client.schedule_new_orchestration(take_order, input=order)
             state = await client.wait_for_orchestration_completion(instance_id)
-            print(state.runtime_status.name, state.result or state.failure_details.message)
+            try:
+                state.raise_if_failed()
+                print(state.result)
+            except task.OrchestrationFailedError as error:
+                print(error)
 
 
 if __name__ == "__main__":

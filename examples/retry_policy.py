@@ -44,7 +44,11 @@ async def main(url: str | None) -> None:
         for name in ("mars", ""):
             instance_id = await client.schedule_new_orchestration(reach, input=name)
             state = await client.wait_for_orchestration_completion(instance_id)
-            print(state.runtime_status.name, state.result or state.failure_details.message)
+            try:
+                state.raise_if_failed()
+                print(state.result)
+            except task.OrchestrationFailedError as error:
+                print(error)
 
 
 if __name__ == "__main__":

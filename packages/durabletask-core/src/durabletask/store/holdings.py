@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from durabletask.history import TaskScheduled
+    from durabletask.store.probation import Probation
 
 __all__ = ["Holdings"]
 
@@ -24,13 +25,14 @@ class Holdings:
 
     Args:
         notify: called when there is something to hand out.
+        probation: the suspects among the owned instances.
     """
 
-    def __init__(self, notify: Callable[[], None]) -> None:
+    def __init__(self, notify: Callable[[], None], probation: Probation) -> None:
         self.owned: dict[str, OwnedInstance] = {}
         self.ready: deque[OwnedInstance] = deque()
         self.activities: deque[ActivityWorkItem] = deque()
-        self.suspect: OwnedInstance | None = None
+        self.probation = probation
         self._notify = notify
 
     def owns(self, instance: OwnedInstance) -> bool:
@@ -78,8 +80,7 @@ class Holdings:
             del self.owned[instance.instance_id]
         instance.outstanding.clear()
         instance.phase = Phase.IDLE
-        if self.suspect is instance:
-            self.suspect = None
+        self.probation.acquit(instance)
 
     def forget_all(self) -> None:
         """The lane is gone: nothing is owned any more, and only claimed activities stay queued."""

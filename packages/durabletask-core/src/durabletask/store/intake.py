@@ -82,7 +82,8 @@ class Intake:
             else:
                 self._holdings.adopt(instance)
             if row.crashes >= self._hub.options.probation_after:
-                self._holdings.suspect = instance
+                self._holdings.probation.admit(instance)
+                self._source.scout.soon()  # a poll hands out one; there may be room for more
         if interrupted:
             task = asyncio.get_running_loop().create_task(self._recover(interrupted))
             self._tasks.add(task)

@@ -49,7 +49,7 @@ class Settlement:
                 self._hub.waiters.refresh(instance_id)
         for park, instance in batch.parked:
             self._holdings.forget(instance)
-            self._scout.soon()  # it may have been the suspect: the next one's turn
+            self._scout.soon()  # it may have been a suspect: there is room for the next
             _log.error("orchestration %r is set aside: %s", park.instance_id, park.reason)
         for instance, _ in batch.released:
             self._holdings.forget(instance)
@@ -85,11 +85,8 @@ class Settlement:
         instance.clock = turn.recorded_at
         if turn.crashes_cleared:
             instance.crashes = 0
-            if self._holdings.suspect is instance:
-                # At once, not at the next slow poll: after some kills every instance that was busy
-                # is a suspect, and they are tried one by one.
-                self._holdings.suspect = None
-                self._scout.soon()
+            if self._holdings.probation.acquit(instance):
+                self._scout.soon()  # at once, not at the next slow poll: others may be waiting
         if effect.outcome.completion is not None:
             self._holdings.forget(instance)
             self._hub.waiters.finished(effect)

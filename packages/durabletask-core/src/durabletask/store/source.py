@@ -32,6 +32,7 @@ from durabletask.store.instance import OwnedInstance, Phase
 from durabletask.store.intake import Intake
 from durabletask.store.keeper import Keeper
 from durabletask.store.lane import Lane
+from durabletask.store.probation import Probation
 from durabletask.store.record import ClaimedActivity, Interest, LaneOptions
 from durabletask.store.scout import Scout
 from durabletask.store.settlement import Settlement
@@ -65,7 +66,7 @@ class StoreWorkItemSource(WorkItemSource):
     def __init__(self, hub: Hub, profile: WorkerProfile) -> None:
         self.profile = profile
         self.standing: LaneStanding | None = None
-        self.holdings = Holdings(self._notify)
+        self.holdings = Holdings(self._notify, Probation(hub.options))
         self.draining = False
         self._hub = hub
         self._turns_out = 0
@@ -379,7 +380,7 @@ class StoreWorkItemSource(WorkItemSource):
             activities=self.profile.activities | self._keeper.orphan_activities,
             max_instances=room,
             max_activities=queue,
-            suspects=self.holdings.suspect is None,
+            suspects=self.holdings.probation.has_room,
             probation_after=self._hub.options.probation_after,
         )
 

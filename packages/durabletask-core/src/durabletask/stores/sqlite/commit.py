@@ -15,7 +15,7 @@ from msgspec import UNSET
 from durabletask.errors import LaneFencedError
 from durabletask.store import FINISHED_STATUSES, CommitResult
 from durabletask.stores.sqlite.erase import erase
-from durabletask.stores.sqlite.lanes import fenced
+from durabletask.stores.sqlite.lanes import fenced, is_live
 from durabletask.stores.sqlite.schema import REWAKE
 from durabletask.stores.sqlite.values import encode, numbers
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from durabletask.store import Batch, InstanceUpdate, Message, NewInstance, Turn
     from durabletask.stores.sqlite.database import Database
 
-__all__ = ["commit"]
+__all__ = ["Owned", "commit"]
 
-FENCE = "UPDATE lanes SET batch = ?, outcome = NULL WHERE lane_id = ? AND epoch = ? AND hub = ?"
+RECORD = "UPDATE lanes SET batch = ?, outcome = ? WHERE lane_id = ?"
 
 MENTIONED = (
     "SELECT instance_id, ordinal, execution_id, lane, status, parent_id FROM instances "
@@ -67,6 +67,9 @@ CLAIMED = "activity_id = v.column1 AND token = v.column2 AND lane <> 0"
 Columns = dict[str, Any]
 
 
+Owned = dict[str, "Standing"]
+
+
 class Standing:
     """Where an instance stands at this point of the batch."""
 
@@ -88,32 +91,38 @@ class Standing:
         )
 
 
-def commit(database: Database, hub: int, batch: Batch) -> CommitResult:
+def commit(database: Database, hub: int, batch: Batch, owned: Owned) -> CommitResult:
     """Apply ``batch``. To be called inside a write transaction.
+
+    Args:
+        owned: what the batch's lane is known to own; brought up to date. If the transaction is
+            not committed it is wrong afterwards and must be dropped.
 
     Raises:
         LaneFencedError: as ``Store.commit`` says; the transaction is to be rolled back.
     """
     lane = batch.lane
-    if not database.run(FENCE, (batch.number, lane.lane_id, lane.epoch, hub)):
+    if not is_live(database, hub, lane):
         raise fenced(lane)
-    result = Application(database, hub, batch).apply()
-    if result.refused or result.missing:
-        database.run(
-            "UPDATE lanes SET outcome = ? WHERE lane_id = ?", (encode(result), lane.lane_id)
-        )
+    result = Application(database, hub, batch, owned).apply()
+    if not batch.turns or result is not CLEAN:
+        # Else the first turn's row of history is what ``resolve`` goes by, and the lane's row,
+        # which would be one page more in every commit, stays as it is.
+        outcome = None if result is CLEAN else encode(result)
+        database.run(RECORD, (batch.number, outcome, lane.lane_id))
     return result
 
 
 class Application:
     """One batch on its way into the tables."""
 
-    def __init__(self, database: Database, hub: int, batch: Batch) -> None:
+    def __init__(self, database: Database, hub: int, batch: Batch, owned: Owned) -> None:
         self._database = database
         self._hub = hub
         self._batch = batch
         self._lane = batch.lane.lane_id
         self._now = database.now()
+        self._owned = owned
         self._rows = self._read(mentioned(batch))
         # Ordinals whose ``wake_at`` has to be derived anew when everything is written.
         self._touched: set[int] = set()
@@ -136,13 +145,30 @@ class Application:
             self._return()
         if self._touched:
             self._database.run(REWAKE, (numbers(self._touched),))
+        self._remember()
         return CommitResult(refused, missing) if refused or missing else CLEAN
 
     def _read(self, instance_ids: set[str]) -> dict[str, Standing]:
-        found = self._database.gather(
-            MENTIONED.format(hub=self._hub), "?", [(name,) for name in instance_ids], ")"
-        )
-        return {instance_id: Standing(*row) for instance_id, *row in found}
+        """Where these instances stand.
+
+        Nobody but the lane changes what it owns, and the fence has just shown that it still is
+        its owner: so what is known from earlier batches need not be read.
+        """
+        known = self._owned
+        rows = {name: known[name] for name in instance_ids if name in known}
+        if len(rows) < len(instance_ids):
+            wanted = [(name,) for name in instance_ids if name not in rows]
+            query = MENTIONED.format(hub=self._hub)
+            for instance_id, *row in self._database.gather(query, "?", wanted, ")"):
+                rows[instance_id] = Standing(*row)
+        return rows
+
+    def _remember(self) -> None:
+        for instance_id, row in self._rows.items():
+            if row.lane == self._lane:
+                self._owned[instance_id] = row
+            else:
+                self._owned.pop(instance_id, None)
 
     # --- creates -------------------------------------------------------------------------------
 
@@ -203,7 +229,7 @@ class Application:
         ended: list[int] = []
         renewed: list[int] = []
         for turn in turns:
-            row = self._owned(turn)
+            row = self._owned_row(turn)
             ordinal = row.ordinal
             chunks.append((ordinal, turn.sequence, turn.recorded_at, turn.chunk))
             if turn.consumed or turn.timers:
@@ -226,7 +252,7 @@ class Application:
             self._change(names, values)
         self._end_executions(ended, renewed)
 
-    def _owned(self, turn: Turn) -> Standing:
+    def _owned_row(self, turn: Turn) -> Standing:
         row = self._rows.get(turn.instance_id)
         if row is None or row.lane != self._lane or row.execution_id != turn.execution_id:
             raise LaneFencedError(

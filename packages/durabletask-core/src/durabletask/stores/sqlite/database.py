@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from durabletask.errors import BackendUnavailableError, UnknownCommitError
 from durabletask.stores.sqlite import schema
-from durabletask.stores.sqlite.bulk import statements
-from durabletask.stores.sqlite.faults import is_unknown, unavailable
+from durabletask.stores.sqlite.bulk import statements, text
+from durabletask.stores.sqlite.faults import is_busy, is_unknown, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,12 +29,16 @@ PAGE = 8192
 PAGES_PER_COMMIT = 3
 """A small commit writes the lane's page, the history's right edge and one of its index."""
 
+SHORTEST_PAUSE = 0.0005
+LONGEST_PAUSE = 0.005
+"""Seconds between two attempts to begin a transaction while another process writes."""
+
 PATIENCE_MS = 20
 """How long a checkpoint that shortens the log waits for readers, in milliseconds."""
 
 
 class Database:
-    """A connection that belongs to one thread, opened on first use and again after a failure.
+    """A connection that one thread uses at a time, opened on first use and after a failure.
 
     Args:
         path: absolute path of the file.
@@ -70,7 +74,11 @@ class Database:
         """
         try:
             connection = sqlite3.connect(
-                self.path, timeout=0, isolation_level=None, cached_statements=STATEMENTS
+                self.path,
+                timeout=0,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=STATEMENTS,
             )
         except sqlite3.Error as error:
             raise unavailable(error, self.path) from error
@@ -113,6 +121,7 @@ class Database:
         self._guard.open()
         if not known:
             self._create(connection)
+        execute("PRAGMA busy_timeout = 0")  # from here on ``_begin`` waits
 
     def _write_ahead(self, connection: sqlite3.Connection) -> None:
         """Switch the file to a write-ahead log, which is a no-op for all but the first.
@@ -167,8 +176,10 @@ class Database:
             raise
         return result
 
-    def write(self, work: Callable[[], T]) -> T:
+    def write(self, work: Callable[[], T], *, wait: bool = True) -> T:
         """Run ``work`` in a write transaction and commit it.
+
+        Without ``wait`` it fails at once if another process writes or copies the log.
 
         BEGIN IMMEDIATE takes the write lock at once, and waits for it: a transaction that begins
         by reading and writes later fails without waiting when another one was quicker.
@@ -180,9 +191,9 @@ class Database:
         connection = self.connection
         assert self._guard is not None
         before = connection.total_changes
-        with self._guard.writing(self._options.busy_timeout):
+        with self._guard.writing(self._options.busy_timeout if wait else 0.0):
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                self._begin(wait=wait)
                 result = work()
             except BaseException as error:
                 self._abandon(error)
@@ -193,6 +204,24 @@ class Database:
                 self._fail(error)
         self.written += PAGE * (PAGES_PER_COMMIT + (connection.total_changes - before) // 8)
         return result
+
+    def _begin(self, *, wait: bool) -> None:
+        """BEGIN IMMEDIATE, repeated while another process writes.
+
+        SQLite could wait by itself, but then it would do so on the event loop's thread too.
+        """
+        execute = self.connection.execute
+        deadline = time.monotonic() + self._options.busy_timeout if wait else 0.0
+        pause = SHORTEST_PAUSE
+        while True:
+            try:
+                execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() >= deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def settle(self, work: Callable[[], T]) -> T:
         """Like ``write``, for work that may be done twice: an unknown commit is repeated.
@@ -264,7 +293,7 @@ class Database:
                 self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
             finally:
                 if shorten:
-                    self._connection.execute(f"PRAGMA busy_timeout = {self._patience}")
+                    self._connection.execute("PRAGMA busy_timeout = 0")
         self.written = 0
         return True
 
@@ -280,7 +309,11 @@ class Database:
 
     def spread(self, head: str, row: str, rows: Sequence[Iterable[Any]], tail: str = "") -> int:
         """Execute ``head row, row, ... tail`` for all rows. Returns how many rows it changed."""
+        if not rows:
+            return 0
         execute = self.connection.execute
+        if len(rows) == 1:
+            return execute(text(head, row, tail, 1), tuple(rows[0])).rowcount
         return sum(
             execute(sql, parameters).rowcount
             for sql, parameters in statements(head, row, tail, rows)
@@ -290,6 +323,8 @@ class Database:
         self, head: str, row: str, rows: Sequence[Iterable[Any]], tail: str = ""
     ) -> list[Any]:
         """All rows of the queries ``head row, row, ... tail``."""
+        if not rows:
+            return []
         execute = self.connection.execute
         return [
             found

@@ -6,7 +6,7 @@ import sqlite3
 
 from durabletask.errors import BackendUnavailableError
 
-__all__ = ["is_unknown", "unavailable"]
+__all__ = ["is_busy", "is_unknown", "unavailable"]
 
 REMEDIES = {
     sqlite3.SQLITE_BUSY: "another process has been writing for longer than busy_timeout; "
@@ -37,6 +37,11 @@ CLEAN = {
 def primary_code(error: sqlite3.Error) -> int:
     """The primary result code of an error; SQLITE_ERROR if Python has raised it by itself."""
     return (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process is writing, so that a later attempt may succeed."""
+    return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_unknown(error: sqlite3.Error) -> bool:

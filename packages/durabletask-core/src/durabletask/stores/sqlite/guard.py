@@ -65,7 +65,7 @@ class CommitGuard:
         self._file = SideFile(f"{self._path}.lock")
         if self._version not in _warned:
             _warned.add(self._version)
-            logger.warning(
+            logger.info(
                 "SQLite %s can damage a file when a commit and a checkpoint of two processes "
                 "meet; this library keeps its own apart, but let no other program write to %r. "
                 "SQLite 3.51.3, 3.50.7 and 3.44.6 are sound",

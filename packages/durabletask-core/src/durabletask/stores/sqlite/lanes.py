@@ -18,7 +18,7 @@ from durabletask.stores.sqlite.values import decode_result, microseconds, names,
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from durabletask.store import Batch, LaneOptions
+    from durabletask.store import Batch, LaneOptions, Turn
     from durabletask.stores.sqlite.database import Database
 
 __all__ = [
@@ -177,6 +177,25 @@ def resolve(database: Database, hub: int, batch: Batch) -> tuple[LaneKey, Commit
     epoch, number, outcome = found[0]
     database.run("UPDATE lanes SET epoch = ? WHERE lane_id = ?", (epoch, batch.lane.lane_id))
     lane = LaneKey(batch.lane.lane_id, epoch)
-    if number != batch.number:
-        return lane, None
-    return lane, CommitResult() if outcome is None else decode_result(outcome)
+    if number == batch.number:
+        return lane, CommitResult() if outcome is None else decode_result(outcome)
+    if batch.turns and is_written(database, hub, batch.turns[0]):
+        return lane, CommitResult()
+    return lane, None
+
+
+def is_written(database: Database, hub: int, turn: Turn) -> bool:
+    """Whether a turn is in the store.
+
+    Nobody but the lane, which still exists, could have written a turn of what it owns.
+    """
+    if turn.next is not None:
+        # The history that the turn belonged to is gone; the execution that follows it is there.
+        wanted = "SELECT 1 FROM instances WHERE hub = ? AND instance_id = ? AND execution_id = ?"
+        return bool(database.rows(wanted, (hub, turn.instance_id, turn.next.execution_id)))
+    wanted = (
+        "SELECT 1 FROM history JOIN instances ON ordinal = instance "
+        "WHERE hub = ? AND instance_id = ? AND execution_id = ? AND sequence = ?"
+    )
+    key = (hub, turn.instance_id, turn.execution_id, turn.sequence)
+    return bool(database.rows(wanted, key))

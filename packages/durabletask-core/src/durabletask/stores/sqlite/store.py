@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import time
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,12 +14,13 @@ from durabletask.backend.capabilities import Capabilities
 from durabletask.errors import BackendClosedError, BackendUnavailableError
 from durabletask.store import Store
 from durabletask.stores.sqlite import lanes, queries
-from durabletask.stores.sqlite.commit import commit
+from durabletask.stores.sqlite.commit import Owned, commit
 from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.guard import CommitGuard
 from durabletask.stores.sqlite.lanefiles import LaneFiles
 from durabletask.stores.sqlite.location import prepare
 from durabletask.stores.sqlite.options import SQLiteOptions
+from durabletask.stores.sqlite.pace import Pace, is_small
 from durabletask.stores.sqlite.poll import poll, unclaimed
 from durabletask.stores.sqlite.thread import DatabaseThread
 from durabletask.stores.sqlite.upkeep import Upkeep
@@ -159,10 +161,17 @@ class SQLiteStore(Store):
         return await self._open.writer.run(lambda database: poll(database, hub, lane, interest))
 
     async def commit(self, batch: Batch) -> CommitResult:
-        hub = self._open.hub
-        return await self._open.writer.run(
-            lambda database: database.write(lambda: commit(database, hub, batch))
-        )
+        running = self._open
+        if not is_small(batch):
+            return await running.writer.run(partial(running.commit, batch))
+        if running.pace.is_quick and (database := running.writer.borrow()) is not None:
+            try:
+                return running.small_commit(batch, database, wait=False)
+            except BackendUnavailableError:
+                pass  # nothing was written: another process is at it, and the thread can wait
+            finally:
+                running.writer.give_back()
+        return await running.writer.run(partial(running.small_commit, batch))
 
     async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
         hub = self._open.hub
@@ -224,6 +233,8 @@ class Running:
     def __init__(self, path: str, writer: Database, reader: Database) -> None:
         self.waker = Waker(asyncio.get_running_loop())
         self.lane_files = LaneFiles(path)
+        self.pace = Pace()
+        self.owned: dict[int, Owned] = {}
         upkeep = Upkeep(path, self.waker.changed)
         self.writer = DatabaseThread("durabletask-sqlite-writer", writer, upkeep)
         self.reader = DatabaseThread("durabletask-sqlite-reader", reader)
@@ -249,6 +260,23 @@ class Running:
 
     # --- jobs of the writing thread ------------------------------------------------------------
 
+    def commit(self, batch: Batch, database: Database, *, wait: bool = True) -> CommitResult:
+        """Apply a batch."""
+        lane_id = batch.lane.lane_id
+        owned = self.owned.setdefault(lane_id, {})
+        try:
+            return database.write(lambda: commit(database, self.hub, batch, owned), wait=wait)
+        except BaseException:
+            self.owned.pop(lane_id, None)
+            raise
+
+    def small_commit(self, batch: Batch, database: Database, *, wait: bool = True) -> CommitResult:
+        """Apply a small batch, and remember how long that takes."""
+        began = time.perf_counter()
+        result = self.commit(batch, database, wait=wait)
+        self.pace.took(time.perf_counter() - began)
+        return result
+
     def open_lane(self, options: LaneOptions, database: Database) -> tuple[LaneKey, LaneStanding]:
         """Add a lane with its lock file."""
 
@@ -262,6 +290,7 @@ class Running:
 
     def close_lane(self, lane: LaneKey, database: Database) -> None:
         """End a lane, if its key is valid."""
+        self.owned.pop(lane.lane_id, None)
 
         def work() -> None:
             if lanes.is_live(database, self.hub, lane):

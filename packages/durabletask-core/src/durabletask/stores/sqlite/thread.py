@@ -39,6 +39,15 @@ Job = tuple["Callable[[Database], Any]", "asyncio.Future[Any]"]
 class Chores(Protocol):
     """What a thread does besides its jobs."""
 
+    @property
+    def is_spared(self) -> bool:
+        """Whether there is nothing to do for ``idle`` because of a recent loan."""
+        ...
+
+    def after_loan(self, database: Database) -> None:
+        """Called on the event loop at the end of every loan. Must be quick."""
+        ...
+
     def after_job(self, database: Database) -> float:
         """Called after every job. Returns for how many seconds to wait for the next one."""
         ...
@@ -65,6 +74,8 @@ class DatabaseThread:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._process = os.getpid()
         self._stopped = False
+        self._waiting = 0
+        self._in_use = threading.Lock()
         # A daemon, so that a store that was never closed does not keep its process alive.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
@@ -86,8 +97,28 @@ class DatabaseThread:
                 "open a store of its own in the child"
             )
         outcome: asyncio.Future[T] = self._loop.create_future()
+        self._waiting += 1
         self._jobs.put((job, outcome))
         return await outcome
+
+    def borrow(self) -> Database | None:
+        """The connection, for use on the event loop's thread at once; None if the thread has work.
+
+        Give it back with ``give_back`` before anything is awaited. The lock keeps the thread's
+        chores away meanwhile, and ``_waiting`` is changed on the event loop only: so whoever has
+        borrowed the connection is alone with it, and no earlier job is overtaken.
+        """
+        if self._waiting or self._stopped or self._process != os.getpid():
+            return None
+        return self._database if self._in_use.acquire(blocking=False) else None
+
+    def give_back(self) -> None:
+        """End the use that ``borrow`` began."""
+        try:
+            if self._chores is not None:
+                self._chores.after_loan(self._database)
+        finally:
+            self._in_use.release()
 
     async def stop(self) -> None:
         """Let the jobs that wait finish, close the connection and end the thread. Idempotent."""
@@ -115,7 +146,10 @@ class DatabaseThread:
                 try:
                     job = self._jobs.get(timeout=pause if chores else None)
                 except Empty:
-                    pause = self._chore(chores.idle) if chores else 0.0
+                    # Its own waking up would only get in the way of the event loop, which uses
+                    # the connection itself just now.
+                    if chores and not chores.is_spared:
+                        pause = self._chore(chores.idle)
                     continue
                 if job is None:
                     return
@@ -129,33 +163,39 @@ class DatabaseThread:
 
     def _do(self, job: Job) -> None:
         work, outcome = job
-        try:
-            result, error = work(self._database), None
-        except Exception as caught:
-            result, error = None, caught
+        with self._in_use:
+            try:
+                result, error = work(self._database), None
+            except Exception as caught:
+                result, error = None, caught
         self._report(outcome, result, error)
 
     def _report(
         self, outcome: asyncio.Future[Any], result: object, error: Exception | None
     ) -> None:
         try:
-            self._loop.call_soon_threadsafe(settle, outcome, result, error)
+            self._loop.call_soon_threadsafe(self._settle, outcome, result, error)
         except RuntimeError:
             logger.debug("the event loop was closed before a job of the SQLite store was done")
 
     def _chore(self, chore: Callable[[Database], float]) -> float:
         try:
-            return chore(self._database)
+            with self._in_use:
+                return chore(self._database)
         except Exception:
             logger.warning("upkeep of the SQLite store failed", exc_info=True)
             return PAUSE_AFTER_FAILURE
 
+    # --- on the event loop ---------------------------------------------------------------------
 
-def settle(outcome: asyncio.Future[Any], result: object, error: Exception | None) -> None:
-    """Give a job's outcome to whoever still waits for it."""
-    if outcome.done():
-        return
-    if error is None:
-        outcome.set_result(result)
-    else:
-        outcome.set_exception(error)
+    def _settle(
+        self, outcome: asyncio.Future[Any], result: object, error: Exception | None
+    ) -> None:
+        """Give a job's outcome to whoever still waits for it."""
+        self._waiting -= 1
+        if outcome.done():
+            return
+        if error is None:
+            outcome.set_result(result)
+        else:
+            outcome.set_exception(error)

@@ -29,6 +29,9 @@ PAUSE_SHARE = 0.02
 
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 SHORTEN_BYTES = 32 * 1024 * 1024
+LOAN_SECONDS = 0.02
+"""For so long after a loan the thread leaves the connection alone."""
+
 QUIET_SECONDS = 1.0
 """Without work for so long, what the log holds is copied into the file."""
 
@@ -46,8 +49,21 @@ class Upkeep:
         self._changed = changed
         self._version: int | None = None
         self._active_at = time.monotonic()
+        self._lent_at = 0.0
         self._next_look_at = 0.0
+        self._due = False
         self._size = 0
+
+    @property
+    def is_spared(self) -> bool:
+        """Whether the event loop has just used the connection and seen to the chores itself."""
+        return not self._due and time.monotonic() - self._lent_at < LOAN_SECONDS
+
+    def after_loan(self, database: Database) -> None:
+        """Look for others' commits if it is time; a checkpoint, which takes long, waits."""
+        self._lent_at = self._active_at = time.monotonic()
+        if self._active_at >= self._next_look_at:
+            self._look(database, lent=True)
 
     def after_job(self, database: Database) -> float:
         """Do the chores if they are due.
@@ -69,10 +85,13 @@ class Upkeep:
             self._checkpoint(database)
         return min(PAUSE_LONGEST, max(PAUSE_SHORTEST, quiet * PAUSE_SHARE))
 
-    def _look(self, database: Database) -> bool:
+    def _look(self, database: Database, *, lent: bool = False) -> bool:
         """Look at the log's size and for others' commits. Returns whether there were any."""
         self._next_look_at = time.monotonic() + PAUSE_SHORTEST
         if max(database.written, self._log_size() - self._size) >= CHECKPOINT_BYTES:
+            self._due = True
+        if self._due and not lent:
+            self._due = False
             self._checkpoint(database)
         version = database.data_version()
         if version == self._version:

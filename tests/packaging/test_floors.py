@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import pytest
 
 FLOORS = (
-    {"errors", "serialization"},
+    {"errors", "limits", "serialization"},
     {"actions", "entities", "history", "state", "task"},
     {"backend", "engine"},
     {"plugins", "store"},
@@ -38,7 +38,7 @@ DEFERRED = {
 KITS = {"durabletask.testing.conformance": {"hypothesis", "pytest", "pytest_asyncio"}}
 """Packages that nobody imports without their extra, so they may import it at the top."""
 
-PURE = {"actions", "engine", "entities", "errors", "history", "serialization", "state", "task"}
+PURE = {"actions", "engine", "entities", "errors", "history", "limits", "serialization", "state", "task"}
 """Components without I/O, clock or scheduling of their own."""
 
 IMPURE_MODULES = {

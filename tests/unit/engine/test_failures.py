@@ -61,7 +61,7 @@ def test_a_failed_activity_reaches_the_orchestrator(run):
     r = run(orchestrator)
     r.start()
     r.turn(TaskFailed(1, details))
-    assert r.output == "activity 'charge' (#1) failed: builtins.KeyError: k"
+    assert r.output == "activity 'charge' (#1) failed: KeyError: k"
 
 
 def test_an_escaping_task_failure_keeps_its_details(run):

@@ -50,8 +50,7 @@ class ActivityCall(CompletableTask[Any]):
     def failure(self, details: FailureDetails) -> TaskFailedError:
         """What the orchestrator gets to see of a final failure."""
         return TaskFailedError(
-            f"activity {self.target.name!r} (#{self.task_id}) failed: "
-            f"{details.error_type}: {details.message}",
+            f"activity {self.target.name!r} (#{self.task_id}) failed: {_readable(details)}",
             details,
         )
 
@@ -98,7 +97,7 @@ class ChildCall(CompletableTask[Any]):
         """What the orchestrator gets to see of a final failure."""
         return TaskFailedError(
             f"sub-orchestration {self.target.name!r} with the id {self.instance_id!r} "
-            f"(#{self.task_id}) failed: {details.error_type}: {details.message}",
+            f"(#{self.task_id}) failed: {_readable(details)}",
             details,
         )
 
@@ -139,3 +138,7 @@ class Ended:
 
     def __init__(self, how: str) -> None:
         self.how = how
+
+
+def _readable(details: FailureDetails) -> str:
+    return f"{details.error_type.removeprefix('builtins.')}: {details.message}"

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 
 __all__ = ["new_execution_id", "new_instance_id", "next_execution_id"]
+
+# Seeded by the system with far more than 128 bits: ids are unique, and need not be secret.
+_random = random.Random()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_execution_id(now: int) -> str:
@@ -14,7 +20,7 @@ def new_execution_id(now: int) -> str:
     Time comes first (as in RFC 9562, version 7) so that the keys of new executions are
     neighbours in the store's indexes. 64 random bits follow 64 bits of time.
     """
-    return f"{now:016x}{os.urandom(8).hex()}"
+    return f"{now:016x}{_random.getrandbits(64):016x}"
 
 
 def next_execution_id(now: int, cause: str, sequence: int, task_id: int) -> str:
@@ -30,4 +36,4 @@ def next_execution_id(now: int, cause: str, sequence: int, task_id: int) -> str:
 
 def new_instance_id() -> str:
     """A random id, 32 hex digits."""
-    return os.urandom(16).hex()
+    return f"{_random.getrandbits(128):032x}"

@@ -65,6 +65,9 @@ class Keeper:
                     renewed = time.monotonic()
                     await self._renew()
                     self._release_idle()
+                # At every look: some stores know of a death long before the lease has run out.
+                if await self._hub.store.take_over():
+                    self._source.scout.soon()
                 await self._find_orphans()
             except BackendUnavailableError as error:
                 _log.warning("the lane could not be looked after, next try soon: %s", error)
@@ -79,18 +82,8 @@ class Keeper:
             self._source.standing = await self._hub.store.renew_lane(key)
         except LaneFencedError:
             await self._source.lost(key)
-        if await self._hub.store.take_over():
-            self._source.scout.soon()
 
     # --- names nobody knows --------------------------------------------------------------------
-
-    def expect_activity(self, name: str) -> None:
-        """An activity goes to the shared queue; warn at once if nobody is known to run it."""
-        standing = self._source.standing
-        if name not in self._source.profile.activities and (
-            standing is None or name not in standing.activities
-        ):
-            self._warn("activity", name)
 
     async def _find_orphans(self) -> None:
         waiting = await self._hub.store.unclaimed(_LOOK_EVERY)

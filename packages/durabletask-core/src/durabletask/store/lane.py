@@ -130,6 +130,7 @@ class Lane:
                 except BaseException:
                     batch.fail_clients(BackendClosedError("the backend was closed in a commit"))
                     raise
+                del batch  # it would keep all its instances alive until the next commit
             if not self._wake.is_set():
                 self._idle.set()
 

@@ -262,7 +262,6 @@ class StoreWorkItemSource(WorkItemSource):
                 encode_event(event),
             )
         )
-        self._keeper.expect_activity(event.name)
         self.lane.kick()
 
     def _send(self, messages: list[Message]) -> None:

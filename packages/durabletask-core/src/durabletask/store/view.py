@@ -74,16 +74,23 @@ def state_of_effect(effect: TurnEffect) -> OrchestrationState:
     """The final state of such an instance, from the turn that ended it."""
     completion = effect.outcome.completion
     assert completion is not None
+    instance, custom_status = effect.instance, effect.custom_status
     recorded = at(effect.turn.recorded_at)
-    status = effect.custom_status
-    return msgspec.structs.replace(
-        state_of_instance(effect.instance),
+    return OrchestrationState(
+        instance_id=instance.instance_id,
+        name=instance.name,
         runtime_status=completion.status,
+        created_at=at(instance.created_at),
         last_updated_at=recorded,
         completed_at=recorded,
+        execution_id=instance.execution_id,
+        version=instance.version,
+        serialized_input=instance.input,
         serialized_output=completion.result,
-        failure_details=completion.failure,
         serialized_custom_status=(
-            effect.instance.custom_status if status is msgspec.UNSET else status
+            instance.custom_status if custom_status is msgspec.UNSET else custom_status
         ),
+        failure_details=completion.failure,
+        parent_instance_id=instance.parent.instance_id if instance.parent else None,
+        tags=instance.tags or {},
     )

@@ -120,7 +120,7 @@ class Waiters:
     def started(self, instance: OwnedInstance) -> None:
         """An owned instance has changed its status without finishing."""
         waiters = self._waiting.get(instance.instance_id)
-        if waiters is None:
+        if waiters is None or all(waiter.for_completion for waiter in waiters):
             return
         if not instance.since_birth:
             self.refresh(instance.instance_id)
@@ -166,12 +166,12 @@ class Waiters:
             ids = self._elsewhere()
             if not ids:
                 return
+            self._hint.clear()  # before the reading: what it does not see will hint again
             try:
                 if await self._ask(ids):
                     pause = _SHORTEST
             except BackendUnavailableError as error:
                 _log.warning("the status of awaited orchestrations cannot be read: %s", error)
-            self._hint.clear()
             # A hint cuts the pause short; without one it doubles up to a quarter of a second.
             try:
                 async with asyncio.timeout(pause):

@@ -69,7 +69,7 @@ class ActivityRunner:
             except Exception as error:
                 self.failed(item, error)
         elif registration.inline:
-            self._source.complete_activity(item, run_activity(registration, item, self._converter))
+            self._hand_back(item, run_activity(registration, item, self._converter))
         else:
             self._start_in_thread(item, registration)
         return None
@@ -81,7 +81,7 @@ class ActivityRunner:
             return context.run(run_activity, registration, item, self._converter)
 
         def done(outcome: ActivityResult) -> None:
-            self._source.complete_activity(item, outcome)
+            self._hand_back(item, outcome)
 
         self._threads.submit(call, done)
 
@@ -94,7 +94,18 @@ class ActivityRunner:
         if self.closing and isinstance(error, asyncio.CancelledError):
             self._source.abandon(item)
         else:
-            self._source.complete_activity(item, activity_failed(error))
+            self._hand_back(item, activity_failed(error))
+
+    def _hand_back(self, item: ActivityWorkItem, outcome: ActivityResult) -> None:
+        if outcome.failure is not None:
+            _log.info(
+                "activity %r (#%d of %s) failed: %s",
+                item.name,
+                item.task_id,
+                item.instance_id,
+                outcome.failure.error_type,
+            )
+        self._source.complete_activity(item, outcome)
 
     def close(self) -> None:
         """Let the threads end; what is cut off runs again elsewhere."""

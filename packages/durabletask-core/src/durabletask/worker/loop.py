@@ -55,13 +55,17 @@ class WorkerLoop:
         """Begin to receive."""
         self._pass_baton()
 
-    async def wait(self) -> None:
-        """Wait until the source has been drained.
+    @property
+    def ended(self) -> asyncio.Future[None]:
+        """Done when the source has been drained, or when the loop broke. Not to be cancelled."""
+        return self._ended
 
-        Raises:
-            Exception: whatever broke the loop; it takes no more work.
-        """
-        await asyncio.shield(self._ended)
+    @property
+    def error(self) -> BaseException | None:
+        """What broke the loop, or None."""
+        if not self._ended.done() or self._ended.cancelled():
+            return None
+        return self._ended.exception()
 
     async def close(self) -> None:
         """Cancel the activities that still wait; they are abandoned and run again elsewhere."""

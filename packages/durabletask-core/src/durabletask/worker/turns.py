@@ -135,6 +135,7 @@ class TurnRunner:
             )
         if session.is_finished:
             session.dispose()
+            _log_failure(item, result)
         else:
             self._sessions.keep(item.instance_id, session)
         self._source.complete_orchestration(item, result)
@@ -161,3 +162,15 @@ class TurnRunner:
             task.cancel()
         await asyncio.gather(*self._loads, return_exceptions=True)
         self._sessions.clear()
+
+
+def _log_failure(item: OrchestrationWorkItem, result: OrchestrationResult) -> None:
+    """Say that an orchestration failed and with what; messages may hold data, so not how."""
+    last = result.actions[-1] if result.actions else None
+    if isinstance(last, CompleteOrchestration) and last.failure is not None:
+        _log.warning(
+            "orchestration %r (%s) failed: %s; its failure_details tell more",
+            item.name,
+            item.instance_id,
+            last.failure.error_type,
+        )

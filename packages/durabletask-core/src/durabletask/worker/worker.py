@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from durabletask.backend import WorkerProfile
 from durabletask.engine import Registry
@@ -14,6 +16,7 @@ from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
 from durabletask.worker.activities import ActivityRunner
 from durabletask.worker.loop import WorkerLoop
 from durabletask.worker.options import WorkerOptions
+from durabletask.worker.signals import stop_signals
 from durabletask.worker.sized import SizedConverter
 from durabletask.worker.turns import TurnRunner
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from durabletask.plugins import Lease
 
 __all__ = ["TaskHubWorker"]
+
+_log = logging.getLogger("durabletask.worker")
 
 
 class TaskHubWorker:
@@ -66,12 +71,7 @@ class TaskHubWorker:
         self._converter = data_converter
         self._registry = Registry()
         self._state = "new"
-        self._lease: Lease | None = None
-        self._profile: WorkerProfile | None = None
-        self._source: WorkItemSource | None = None
-        self._turns: TurnRunner | None = None
-        self._activities: ActivityRunner | None = None
-        self._loop: WorkerLoop | None = None
+        self._running: _Running | None = None
 
     def __repr__(self) -> str:
         return f"TaskHubWorker({self._shared!r}, {self._state})"
@@ -121,25 +121,28 @@ class TaskHubWorker:
             )
         self._state = "starting"
         try:
-            self._lease = await self._shared.acquire()
-            backend = self._lease.backend
-            self._profile = self._make_profile()
-            self._source = await backend.open_worker(self._profile)
+            self._running = await self._begin()
         except BaseException:
             self._state = "new"
-            if self._lease is not None:
-                lease, self._lease = self._lease, None
-                await lease.release()
             raise
-        converter = SizedConverter(self._converter, backend.capabilities.max_payload_bytes)
-        self._turns = TurnRunner(self._source, self._registry, converter, self._options)
-        self._activities = ActivityRunner(
-            self._source, self._registry, converter, self._options.max_activity_threads
-        )
-        self._loop = WorkerLoop(self._source, self._turns, self._activities)
-        self._loop.start()
         self._state = "running"
-        plugin_manager().worker_started(self._profile)
+        plugin_manager().worker_started(self._running.profile)
+
+    async def _begin(self) -> _Running:
+        lease = await self._shared.acquire()
+        try:
+            profile = self._make_profile()
+            source = await lease.backend.open_worker(profile)
+        except BaseException:
+            await lease.release()
+            raise
+        options = self._options
+        converter = SizedConverter(self._converter, lease.backend.capabilities.max_payload_bytes)
+        turns = TurnRunner(source, self._registry, converter, options)
+        activities = ActivityRunner(source, self._registry, converter, options.max_activity_threads)
+        loop = WorkerLoop(source, turns, activities)
+        loop.start()
+        return _Running(lease, profile, source, turns, activities, loop)
 
     def _make_profile(self) -> WorkerProfile:
         return WorkerProfile(
@@ -160,37 +163,37 @@ class TaskHubWorker:
         Args:
             timeout: seconds to wait; None takes ``WorkerOptions.stop_timeout``. Activities that
                 are still running then are abandoned and run again elsewhere.
+
+        Raises:
+            Exception: what broke the worker's loop, if that had happened. It is stopped all the
+                same.
         """
-        if self._state == "running":
+        running, self._running = self._running, None
+        if running is not None:
             self._state = "stopping"
-            assert self._source and self._turns and self._activities and self._loop and self._lease
-            assert self._profile is not None
-            limit = self._options.stop_timeout if timeout is None else timeout
             try:
-                await self._source.drain(limit)
-                await self._loop.close()
-                self._activities.close()
-                await self._turns.close()
+                await running.end(self._options.stop_timeout if timeout is None else timeout)
             finally:
                 self._state = "stopped"
-                plugin_manager().worker_stopped(self._profile)
-                await self._lease.release()
+                plugin_manager().worker_stopped(running.profile)
+            if running.loop.error is not None:
+                raise running.loop.error
         elif self._state == "new":
             self._state = "stopped"
 
     async def run(self) -> None:
-        """Start and work until cancelled, then stop; for a process that is nothing but a worker.
+        """Start and work until SIGINT or SIGTERM, then stop; for a process that is only a worker.
 
         Example::
 
-            asyncio.run(worker.run())   # Ctrl-C stops it
+            asyncio.run(worker.run())
         """
-        await self.start()
-        assert self._loop is not None
-        try:
-            await self._loop.wait()
-        finally:
-            await self.stop()
+        async with self:
+            await self.start()
+            assert self._running is not None
+            ended = self._running.loop.ended
+            with stop_signals() as signalled:
+                await asyncio.wait([ended, signalled], return_when=asyncio.FIRST_COMPLETED)
 
     async def __aenter__(self) -> Self:
         self._check_new("enter the context")
@@ -202,4 +205,27 @@ class TaskHubWorker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._state == "new":
+            _log.warning("%r was never started, so it has done nothing: call start()", self)
         await self.stop()
+
+
+class _Running(NamedTuple):
+    """What a started worker holds."""
+
+    lease: Lease
+    profile: WorkerProfile
+    source: WorkItemSource
+    turns: TurnRunner
+    activities: ActivityRunner
+    loop: WorkerLoop
+
+    async def end(self, timeout: float) -> None:
+        """Drain, then release everything whatever happens."""
+        try:
+            await self.source.drain(timeout)
+            await self.loop.close()
+            self.activities.close()
+            await self.turns.close()
+        finally:
+            await self.lease.release()

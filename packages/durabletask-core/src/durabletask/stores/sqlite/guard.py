@@ -59,7 +59,7 @@ class CommitGuard:
         self._file: SideFile | None = None
 
     def open(self) -> None:
-        """Create the side file if the linked version needs it. Warns once per process."""
+        """Create the side file if the linked version needs it. Says so once per process."""
         if self._file is not None or not is_vulnerable(self._version):
             return
         self._file = SideFile(f"{self._path}.lock")

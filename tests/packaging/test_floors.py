@@ -38,7 +38,17 @@ DEFERRED = {
 KITS = {"durabletask.testing.conformance": {"hypothesis", "pytest", "pytest_asyncio"}}
 """Packages that nobody imports without their extra, so they may import it at the top."""
 
-PURE = {"actions", "engine", "entities", "errors", "history", "limits", "serialization", "state", "task"}
+PURE = {
+    "actions",
+    "engine",
+    "entities",
+    "errors",
+    "history",
+    "limits",
+    "serialization",
+    "state",
+    "task",
+}
 """Components without I/O, clock or scheduling of their own."""
 
 IMPURE_MODULES = {

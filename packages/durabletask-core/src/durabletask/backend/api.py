@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
     from types import TracebackType
 
     from durabletask.backend.capabilities import Capabilities
@@ -139,7 +139,9 @@ class Backend(ABC):
         """The state now, or None if there is no such instance."""
 
     @abstractmethod
-    async def wait_for_start(self, instance_id: str, timeout: float | None) -> OrchestrationState:
+    def wait_for_start(
+        self, instance_id: str, timeout: float | None
+    ) -> Awaitable[OrchestrationState]:
         """Wait until the status is anything but PENDING; ``timeout`` in seconds.
 
         Raises:
@@ -148,9 +150,9 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    async def wait_for_completion(
+    def wait_for_completion(
         self, instance_id: str, timeout: float | None
-    ) -> OrchestrationState:
+    ) -> Awaitable[OrchestrationState]:
         """As ``wait_for_start``, until COMPLETED, FAILED or TERMINATED."""
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,7 +35,7 @@ from durabletask.store.source import StoreWorkItemSource
 from durabletask.store.view import state_of_record
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable
 
     from durabletask.backend import Capabilities, StartRequest, WorkerProfile, WorkItemSource
     from durabletask.state import OrchestrationState
@@ -218,13 +218,13 @@ class StoreBackend(Backend):
 
     def wait_for_start(
         self, instance_id: str, timeout: float | None
-    ) -> Coroutine[Any, Any, OrchestrationState]:
+    ) -> Awaitable[OrchestrationState]:
         self._check_open()
         return self._hub.waiters.wait(instance_id, timeout, for_completion=False)
 
     def wait_for_completion(
         self, instance_id: str, timeout: float | None
-    ) -> Coroutine[Any, Any, OrchestrationState]:
+    ) -> Awaitable[OrchestrationState]:
         self._check_open()
         return self._hub.waiters.wait(instance_id, timeout, for_completion=True)
 

@@ -51,6 +51,7 @@ class LaneOwner(Protocol):
 
     def turns_ready(self) -> bool:
         """Whether turns are about to be handed in, which had better share the next batch."""
+        ...
 
 
 class Lane:

@@ -59,14 +59,12 @@ class Body:
             whether it is time to :meth:`advance`.
     """
 
-    __slots__ = ("_close", "_ledger", "_send", "_throw", "awaiting")
+    __slots__ = ("_ledger", "_running", "awaiting")
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.awaiting: Task[Any] = Task()
-        self._send: Any = None
-        self._throw: Any = None
-        self._close: Callable[[], None] | None = None
+        self._running: Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | None = None
 
     def start(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Ending | None:
         """Call the function and run it to its first unfinished task.
@@ -82,7 +80,7 @@ class Body:
             return Raised(error)
         if not isinstance(running, _RUNNING):
             return Returned(running)
-        self._send, self._throw, self._close = running.send, running.throw, running.close
+        self._running = running
         self.awaiting._settle(COMPLETED, None)
         return self.advance()
 
@@ -93,15 +91,16 @@ class Body:
             None while the function waits, else how it ended.
         """
         task = self.awaiting
-        send = self._send
+        running = self._running
         ledger = self._ledger
+        assert running is not None
         try:
             while task._status:
                 if task._status == COMPLETED:
-                    task = send(task._outcome)
+                    task = running.send(task._outcome)
                 else:
                     # The traceback of an earlier raise is no part of this one.
-                    task = self._throw(task._outcome.with_traceback(None))
+                    task = running.throw(task._outcome.with_traceback(None))
                 if ledger.closed:
                     return Continued()
                 if not isinstance(task, Task):
@@ -122,10 +121,10 @@ class Body:
         it derives from BaseException, so that ``except Exception`` lets it pass. Whatever the
         blocks raise is logged and goes no further.
         """
-        close, self._close = self._close, None
-        self._send = self._throw = None
-        if close is None:
+        running, self._running = self._running, None
+        if running is None:
             return
+        close = running.close
         for _ in range(_PATIENCE):
             try:
                 close()

@@ -248,11 +248,13 @@ def suspended(session: OrchestrationSession, event: ExecutionSuspended) -> None:
 
 
 def keep_for_later(session: OrchestrationSession, event: HistoryEvent) -> None:
+    if session.postponed is None:
+        session.postponed = []
     session.postponed.append(event)
 
 
 def resumed(session: OrchestrationSession, event: ExecutionResumed) -> None:
-    postponed, session.postponed = session.postponed, []
+    postponed, session.postponed = session.postponed or (), None
     session.table = ACTIVE
     session.apply(postponed)
 

@@ -82,7 +82,7 @@ class OrchestrationSession:
         self.ledger = Ledger(self._converter, careful)
         self.body = Body(self.ledger)
         self.table: Table = ACTIVE
-        self.postponed: list[HistoryEvent] = []
+        self.postponed: list[HistoryEvent] | None = None
         self.sequence = 0
         self._context: RuntimeContext | None = None
         self._started: ExecutionStarted | None = None

@@ -18,7 +18,7 @@ from durabletask.history import (
 from durabletask.state import OrchestrationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from durabletask.history import TaskCompleted, TaskFailed
     from durabletask.state import ParentInstance
@@ -99,7 +99,7 @@ class OwnedInstance:
         self.parent: ParentInstance | None = row.parent
         self.created_at = row.created_at
         self.phase = Phase.IDLE
-        self.inbox: list[HistoryEvent] = []
+        self.inbox: Sequence[HistoryEvent] = ()
         self.inbox_messages: dict[int, HistoryEvent] = {}
         self.inbox_local = 0
         self.taken: dict[int, HistoryEvent] = {}
@@ -150,7 +150,7 @@ class OwnedInstance:
             start_at or None,
         )
         events = [started, *(decode_chunk(carryover) if carryover else ())]
-        self.inbox = events + self.inbox
+        self.inbox = [*events, *self.inbox]
 
     def deliver(self, messages: Iterable[InboxMessage], handled: Iterable[int]) -> bool:
         """Put messages into the inbox that are not held yet; True if there was a new one.
@@ -158,29 +158,32 @@ class OwnedInstance:
         ``handled`` are ids consumed by commits that the reading of ``messages`` may not have
         seen; they must not be delivered twice.
         """
-        known = {*self.taken, *handled}
-        grown = False
-        for message in messages:
-            message_id = message.message_id
-            if message_id not in self.inbox_messages and message_id not in known:
-                event = decode_event(message.body)
-                self.inbox.append(event)
-                self.inbox_messages[message_id] = event
-                grown = True
-        return grown
+        held = {*self.inbox_messages, *self.taken, *handled}
+        new = {
+            message.message_id: decode_event(message.body)
+            for message in messages
+            if message.message_id not in held
+        }
+        if new:
+            self.inbox = [*self.inbox, *new.values()]
+            self.inbox_messages = self.inbox_messages | new
+        return bool(new)
 
     def put_outcome(self, task_id: int, outcome: TaskCompleted | TaskFailed) -> bool:
         """Take the outcome of an activity this lane ran; False if it is not awaited (any more)."""
         if task_id not in self.outstanding:
             return False
         self.outstanding.remove(task_id)
-        self.inbox.append(outcome)
+        if isinstance(self.inbox, list):
+            self.inbox.append(outcome)
+        else:
+            self.inbox = [outcome]
         self.inbox_local += 1
         return True
 
-    def take(self) -> list[HistoryEvent]:
+    def take(self) -> Sequence[HistoryEvent]:
         """Empty the inbox into a turn."""
-        events, self.inbox = self.inbox, []
+        events, self.inbox = self.inbox, ()
         if self.inbox_messages:
             self.taken, self.inbox_messages = self.inbox_messages, {}
         self.taken_local, self.inbox_local = self.inbox_local, 0
@@ -189,7 +192,7 @@ class OwnedInstance:
 
     def restore(self, events: list[HistoryEvent]) -> None:
         """Put the events of an abandoned turn back, ahead of what arrived since."""
-        self.inbox = events + self.inbox
+        self.inbox = [*events, *self.inbox]
         self.inbox_messages, self.taken = self.taken | self.inbox_messages, {}
         self.inbox_local, self.taken_local = self.inbox_local + self.taken_local, 0
         self.phase = Phase.IDLE

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.backend import ActivityWorkItem
 from durabletask.store.instance import OwnedInstance, Phase
+from durabletask.store.ready import ReadyQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +31,7 @@ class Holdings:
 
     def __init__(self, notify: Callable[[], None], probation: Probation) -> None:
         self.owned: dict[str, OwnedInstance] = {}
-        self.ready: deque[OwnedInstance] = deque()
+        self.ready = ReadyQueue()
         self.activities: deque[ActivityWorkItem] = deque()
         self.probation = probation
         self._notify = notify
@@ -49,7 +50,7 @@ class Holdings:
         """Queue the next turn, unless one is queued, out or being committed already."""
         if instance.phase is Phase.IDLE and self.owned.get(instance.instance_id) is instance:
             instance.phase = Phase.READY
-            self.ready.append(instance)
+            self.ready.push(instance)
             self._notify()
 
     def start_activities(self, instance: OwnedInstance, events: Iterable[TaskScheduled]) -> None:

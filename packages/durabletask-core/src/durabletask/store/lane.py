@@ -33,6 +33,9 @@ __all__ = ["Lane", "LaneOwner"]
 
 _log = logging.getLogger("durabletask.store.lane")
 
+_ENOUGH = 32
+"""Turns in a batch for which others are not waited for."""
+
 _FIRST_RETRY = 0.02
 _LAST_RETRY = 2.0
 
@@ -120,7 +123,7 @@ class Lane:
                 # for them costs microseconds and saves a commit (an eager start and its first
                 # turn become one).
                 for _ in range(3):
-                    if not self._owner.turns_ready():
+                    if len(self.pending.turns) >= _ENOUGH or not self._owner.turns_ready():
                         break
                     await asyncio.sleep(0)
                 batch, self.pending = self.pending, PendingBatch()

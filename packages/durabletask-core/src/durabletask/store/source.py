@@ -122,14 +122,13 @@ class StoreWorkItemSource(WorkItemSource):
     def _hand_out(self) -> list[WorkItem]:
         items: list[WorkItem] = []
         ready, activities = self.holdings.ready, self.holdings.activities
-        if ready:
+        room = min(len(ready), self.profile.max_orchestrations - self._turns_out, _BURST)
+        if room > 0:
             now = self._hub.store.now()
-            for _ in range(
-                min(len(ready), self.profile.max_orchestrations - self._turns_out, _BURST)
-            ):
-                instance = ready.popleft()
-                if instance.phase is Phase.READY:  # else it was lost while it waited here
-                    items.append(self._turn_item(instance, now))
+            items += [
+                self._turn_item(instance, now)
+                for instance in ready.pull(room, is_busy=bool(activities))
+            ]
             self._turns_out += len(items)
         if activities:
             room = min(len(activities), self.profile.max_activities - self._activities_out, _BURST)

@@ -1,0 +1,195 @@
+"""Real worker processes on one SQLite file, killed and frozen, while this process is the client.
+
+What must hold at the end is in :mod:`.torture.verdict`: every instance completes with the right
+result, once and for all; the ledger of activity runs and the histories agree; the file is sound.
+"""
+
+import asyncio
+import sqlite3
+import statistics
+import time
+from contextlib import AsyncExitStack, closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from durabletask.client import TaskHubClient
+from durabletask.state import OrchestrationStatus
+
+from .torture.ledger import Ledger
+from .torture.processes import WorkerProcess, ledger_of
+from .torture.run import Torture, kill_and_start
+from .torture.verdict import check_file
+from .torture.worker import DEADLY
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A database file that does not exist yet."""
+    return tmp_path / "torture.db"
+
+
+def runs_in(file: Path) -> int:
+    """How many activity runs have begun."""
+    ledger = Ledger(ledger_of(file))
+    try:
+        return ledger.runs().total()
+    finally:
+        ledger.close()
+
+
+def lanes_opened_in(file: Path) -> int:
+    """How many lanes there have ever been; a worker that was fenced opens another."""
+    with closing(sqlite3.connect(file)) as database:
+        (number,) = database.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'lanes'"
+        ).fetchone()
+    return number
+
+
+async def until(condition, *, within: float) -> float:
+    """Wait until the condition holds; the seconds that took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < within, f"not within {within} s"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+async def test_one_worker_is_killed_again_and_again(file):
+    """**turn-atomic**, **activity-once**: six kills among 500 instances change no outcome."""
+    torture = Torture(file, instances=500, seed=1)
+    unfinished = await kill_and_start(torture, kills=6)
+    assert unfinished[2] > 100, "the kills came too late to be of any interest"
+    assert await torture.check() > 0, "no activity was ever interrupted"
+
+
+@pytest.mark.parametrize("backlog", [1000, 3], ids=["local", "queued"])
+async def test_two_workers_are_killed_in_turn(file, backlog):
+    """**turn-single**: one goes on while the other is killed, and both take over."""
+    torture = Torture(file, instances=300, seed=2)
+    await kill_and_start(torture, kills=4, workers=2, backlog=backlog)
+    await torture.check()
+
+
+async def test_the_survivor_takes_over_alone(file):
+    """**failure-infra**: nobody starts the killed worker again; the other one finishes it all."""
+    torture = Torture(file, instances=200, seed=3)
+    async with await WorkerProcess.ready(file) as one, await WorkerProcess.ready(file) as other:
+        running = asyncio.create_task(torture.clients())
+        await asyncio.sleep(1.0)
+        await one.kill()
+        assert torture.unfinished > 20
+        await running
+        await other.stop()
+    await torture.check()
+
+
+async def test_a_frozen_worker_is_fenced(file):
+    """**turn-single**: a worker that lost its lease cannot commit, however late it wakes up."""
+    torture = Torture(file, instances=200, seed=4)
+    async with (
+        await WorkerProcess.ready(file, lease=1.5) as one,
+        await WorkerProcess.ready(file, lease=1.5) as other,
+    ):
+        running = asyncio.create_task(torture.clients())
+        for worker in (one, other):
+            await asyncio.sleep(0.7)
+            worker.freeze()
+            await asyncio.sleep(3.5)
+            worker.thaw()
+        await running
+        await asyncio.sleep(0.5)
+        assert one.lives and other.lives
+        await one.stop()
+        await other.stop()
+    assert lanes_opened_in(file) >= 5, "the client's, one for each worker, and one after its sleep"
+    await torture.check()
+
+
+async def test_another_process_is_woken_within_milliseconds(file):
+    """A start here wakes the worker there, and its completion wakes us."""
+    latencies = []
+    async with await WorkerProcess.ready(file), TaskHubClient(f"sqlite:///{file}") as client:
+        for number in range(40):
+            began = time.monotonic()
+            started = await client.schedule_new_orchestration("echoing", input=number)
+            state = await client.wait_for_orchestration_completion(started, timeout=10)
+            latencies.append(time.monotonic() - began)
+            assert state.result == number
+            await asyncio.sleep(0.01 * (number % 5))
+    print(f"p50 {statistics.median(latencies) * 1000:.1f} ms, max {max(latencies) * 1000:.1f} ms")
+    assert statistics.median(latencies) < 0.050
+    assert max(latencies) < 1.0
+
+
+@pytest.mark.parametrize("standby", [True, False], ids=["standby", "restart"])
+async def test_a_thousand_busy_instances_change_hands_quickly(file, standby):
+    """**failure-infra**: every interrupted activity of a dead worker runs again soon."""
+    count = 1000
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(TaskHubClient(f"sqlite:///{file}"))
+        first = await stack.enter_async_context(await WorkerProcess.ready(file))
+        starts = (client.schedule_new_orchestration("holding", input=60) for _ in range(count))
+        await asyncio.gather(*starts)
+        await until(lambda: runs_in(file) == count, within=20)
+        if standby:
+            await stack.enter_async_context(await WorkerProcess.ready(file))
+        killed = await first.kill()
+        if not standby:
+            await stack.enter_async_context(await WorkerProcess.ready(file))
+        await until(lambda: runs_in(file) == 2 * count, within=20)
+        took = time.monotonic() - killed
+    print(f"{count} busy instances taken over in {took:.2f} s")
+    assert took < 4.0  # 2 s on a quiet machine
+
+
+@pytest.mark.parametrize("deadly", DEADLY, ids=lambda deadly: deadly.__name__)
+async def test_a_poisonous_instance_is_set_aside(file, deadly):
+    """**failure-poison**: what kills its worker five times is parked; all else gets on."""
+    deaths = 0
+
+    async def keep_one_alive():
+        nonlocal deaths
+        while True:
+            async with await WorkerProcess.start(file) as worker:
+                await worker.is_ready()
+                await worker.ended()
+                deaths += 1
+
+    async with TaskHubClient(f"sqlite:///{file}") as client:
+        supervisor = asyncio.create_task(keep_one_alive())
+        try:
+            others = [
+                await client.schedule_new_orchestration("echoing", input=n) for n in range(50)
+            ]
+            poison = await client.schedule_new_orchestration(deadly)
+            others += [
+                await client.schedule_new_orchestration("echoing", input=n) for n in range(50)
+            ]
+            async with asyncio.timeout(60):
+                while True:
+                    state = await client.get_orchestration_state(poison)
+                    if state.parked_reason is not None:
+                        break
+                    await asyncio.sleep(0.05)
+            assert state.parked_reason.startswith("poisoned: 5 workers died")
+            for other in others:
+                done = await client.wait_for_orchestration_completion(other, timeout=10)
+                assert done.runtime_status is OrchestrationStatus.COMPLETED
+            assert deaths == 5
+
+            file.with_suffix(".antidote").touch()
+            await client.resume_orchestration(poison)
+            state = await client.wait_for_orchestration_completion(
+                poison, timeout=timedelta(seconds=10)
+            )
+            assert (state.result, state.parked_reason) == ("healed", None)
+            assert deaths == 5
+        finally:
+            supervisor.cancel()
+            await asyncio.gather(supervisor, return_exceptions=True)
+    check_file(file)

@@ -1,0 +1,107 @@
+"""The process that is killed: `python -m tests.integration.torture.worker FILE LEDGER`.
+
+It says "ready" when work can flow and works until it is killed, or told to stop by SIGTERM.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from durabletask import task
+from durabletask.store import StoreBackend, StoreOptions
+from durabletask.stores.sqlite import SQLiteStore
+from durabletask.worker import TaskHubWorker
+
+from .programs import note, register
+
+_antidote: list[Path] = []
+
+
+def _die() -> None:
+    """Kill this process, until there is an antidote."""
+    if not _antidote[0].exists():
+        os._exit(9)
+
+
+@task.orchestration
+def deadly_at_once(ctx: task.OrchestrationContext) -> Any:
+    _die()
+    return "healed"
+
+
+@task.orchestration
+def deadly_after_an_activity(ctx: task.OrchestrationContext) -> Any:
+    yield ctx.call_activity(echo, input=1)
+    _die()
+    return "healed"
+
+
+@task.orchestration
+def with_a_deadly_activity(ctx: task.OrchestrationContext) -> Any:
+    return (yield ctx.call_activity(deadly_activity))
+
+
+@task.activity
+def deadly_activity(ctx: task.ActivityContext) -> str:
+    _die()
+    return "healed"
+
+
+@task.orchestration
+def echoing(ctx: task.OrchestrationContext, number: int) -> Any:
+    return (yield ctx.call_activity(echo, input=number))
+
+
+@task.orchestration
+def holding(ctx: task.OrchestrationContext, seconds: float) -> Any:
+    return (yield ctx.call_activity(hold, input=seconds))
+
+
+@task.activity
+async def echo(ctx: task.ActivityContext, number: int) -> int:
+    return number
+
+
+@task.activity
+async def hold(ctx: task.ActivityContext, seconds: float) -> None:
+    note(ctx, seconds)
+    await asyncio.sleep(seconds)
+
+
+DEADLY = [
+    deadly_at_once,
+    deadly_after_an_activity,
+    with_a_deadly_activity,
+]
+
+
+async def work(file: Path, ledger: Path, options: StoreOptions) -> None:
+    """Work until SIGTERM."""
+    backend = StoreBackend(SQLiteStore(file), options)
+    worker = TaskHubWorker(backend=backend)
+    register(worker, ledger)
+    _antidote[:] = [file.with_suffix(".antidote")]
+    for orchestrator in (*DEADLY, echoing, holding):
+        worker.add_orchestration(orchestrator)
+    for activity in (deadly_activity, echo, hold):
+        worker.add_activity(activity)
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    async with worker:
+        await worker.start()
+        print("ready", flush=True)
+        await told.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file", type=Path)
+    parser.add_argument("ledger", type=Path)
+    parser.add_argument("--lease", type=float, default=StoreOptions.lease)
+    parser.add_argument("--backlog", type=int, default=StoreOptions.local_backlog)
+    given = parser.parse_args()
+    options = StoreOptions(lease=given.lease, local_backlog=given.backlog)
+    asyncio.run(work(given.file, given.ledger, options))

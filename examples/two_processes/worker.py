@@ -7,7 +7,6 @@ Start it in one terminal, and ``client.py`` in another:
 
 import asyncio
 import logging
-import signal
 import sys
 
 from durabletask import task
@@ -31,13 +30,8 @@ async def main(url: str | None) -> None:
     worker = TaskHubWorker(url)
     worker.add_orchestration(serve)
     worker.add_activity(brew)
-    running = asyncio.create_task(worker.run())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    try:
-        await running
-    except asyncio.CancelledError:
-        print("stopped; what was not finished goes on when a worker starts again")
+    await worker.run()  # until Ctrl-C or SIGTERM
+    print("stopped; what was not finished goes on when a worker starts again")
 
 
 if __name__ == "__main__":

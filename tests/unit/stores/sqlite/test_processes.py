@@ -86,7 +86,10 @@ class Worker:
     def kill(self) -> list[dict[str, Any]]:
         """Kill it as nothing can prevent. Returns what it had told meanwhile."""
         self.process.send_signal(signal.SIGKILL)
-        rest, _ = self.process.communicate(timeout=10)
+        # Not communicate(), which would miss what an earlier readline() has read ahead.
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read()
+        self.process.wait(timeout=10)
         return [json.loads(line) for line in rest.splitlines() if line.endswith("}")]
 
 

@@ -137,6 +137,18 @@ class Store(ABC):
             UnknownCommitError: the outcome is unknown; call ``resolve``.
         """
 
+    def commit_now(self, batch: Batch) -> CommitResult | None:
+        """As ``commit``, but without suspending; or None, and nothing written, if that is not
+        possible or not wise now. Then ``commit`` is called.
+
+        For stores that can commit in the time that a switch of tasks or threads would take; the
+        default is None. Called while no other commit of the lane is under way.
+
+        Raises:
+            UnknownCommitError: the outcome is unknown; ``resolve`` will be called.
+        """
+        return None
+
     @abstractmethod
     async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
         """Settle an unknown commit: raise the lane's epoch, then look.

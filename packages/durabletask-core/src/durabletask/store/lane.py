@@ -71,6 +71,8 @@ class Lane:
         self._options = options
         self._owner = owner
         self._number = 0
+        self._in_flight = False
+        self._unsettled: tuple[PendingBatch, Batch] | None = None
         self._replacing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -93,6 +95,36 @@ class Lane:
         if not self._wake.is_set():
             self._idle.clear()
             self._wake.set()
+
+    def commit_at_once(self) -> bool:
+        """Commit what is pending without suspending, if lane and store can; True if that was done.
+
+        For whoever has nothing else to do until then: it saves the way over the event loop, and
+        what the commit sets free can be handed out in the same breath.
+        """
+        key = self.key
+        if self._in_flight or not self.pending or key is None or self._replacing.locked():
+            return False
+        pending = self.pending
+        batch = pending.freeze(key, self._number + 1)
+        try:
+            result = self._store.commit_now(batch)
+        except UnknownCommitError:
+            self._number += 1
+            self.pending = PendingBatch()
+            self._unsettled = (pending, batch)
+            return False  # the lane's task, which the kick has woken, looks the outcome up
+        except Exception:
+            return False  # nothing was written; there it will come up again, and be dealt with
+        if result is None:
+            return False
+        self._number += 1
+        self.pending = PendingBatch()
+        self._owner.committed(pending, result)
+        if not self.pending:
+            self._wake.clear()
+            self._idle.set()
+        return True
 
     async def flush(self) -> None:
         """Wait until everything handed in so far is durable or dropped."""
@@ -118,7 +150,7 @@ class Lane:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self.pending:
+            while self.pending or self._unsettled:
                 # Turns that are ready now are run within one or two passes of the loop; waiting
                 # for them costs microseconds and saves a commit (an eager start and its first
                 # turn become one).
@@ -126,28 +158,43 @@ class Lane:
                     if len(self.pending.turns) >= _ENOUGH or not self._owner.turns_ready():
                         break
                     await asyncio.sleep(0)
-                batch, self.pending = self.pending, PendingBatch()
+                # Nobody else commits while this is true, so the order of batches holds.
+                self._in_flight = True
                 try:
-                    await self._commit(batch)
-                except Exception as error:
-                    await self._broken(batch, error)
-                except BaseException:
-                    batch.fail_clients(BackendClosedError("the backend was closed in a commit"))
-                    raise
-                del batch  # it would keep all its instances alive until the next commit
+                    await self._commit_pending()
+                finally:
+                    self._in_flight = False
             if not self._wake.is_set():
                 self._idle.set()
 
-    async def _commit(self, pending: PendingBatch) -> None:
-        async with self._replacing:
-            key = self.key
-        if key is None:  # closed while the lane was being replaced
-            pending.fail_clients(BackendClosedError("the backend was closed before the commit"))
-            return
-        self._number += 1
-        batch = pending.freeze(key, self._number)
+    async def _commit_pending(self) -> None:
+        unsettled, self._unsettled = self._unsettled, None
+        if unsettled is not None:
+            pending, batch = unsettled
+        else:
+            if not self.pending:  # committed at once meanwhile
+                return
+            pending, self.pending, batch = self.pending, PendingBatch(), None
         try:
-            result = await self._settle(batch)
+            await self._commit(pending, batch)
+        except Exception as error:
+            await self._broken(pending, error)
+        except BaseException:
+            pending.fail_clients(BackendClosedError("the backend was closed in a commit"))
+            raise
+
+    async def _commit(self, pending: PendingBatch, unsettled: Batch | None) -> None:
+        batch = unsettled
+        if batch is None:
+            async with self._replacing:
+                key = self.key
+            if key is None:  # closed while the lane was being replaced
+                pending.fail_clients(BackendClosedError("the backend was closed before the commit"))
+                return
+            self._number += 1
+            batch = pending.freeze(key, self._number)
+        try:
+            result = await self._settle(batch, unknown=unsettled is not None)
         except LaneFencedError as error:
             _log.warning("lane %d was lost: %s", batch.lane.lane_id, error)
             await self.replace(batch.lane, pending.client_part())
@@ -169,14 +216,13 @@ class Lane:
                 await self._store.close_lane(key)
             await self.replace(key)
 
-    async def _settle(self, batch: Batch) -> CommitResult:
+    async def _settle(self, batch: Batch, *, unknown: bool) -> CommitResult:
         """Commit until the store has said yes, or that the lane is lost.
 
         Unknown is a third answer: the epoch is raised first, which makes the lost request
         harmless wherever it still is, and only then the lane looks whether it was applied.
         """
         delay = _FIRST_RETRY
-        unknown = False
         while True:
             try:
                 if unknown:

@@ -116,6 +116,8 @@ class StoreWorkItemSource(WorkItemSource):
             items = self._hand_out()
             if items:
                 return items
+            if self.lane.commit_at_once():
+                continue
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from durabletask.backend.capabilities import Capabilities
-from durabletask.errors import BackendClosedError
+from durabletask.errors import BackendClosedError, LaneFencedError
 from durabletask.store import Store
 from durabletask.stores.memory import lanes
 from durabletask.stores.memory.clock import system_clock
@@ -148,6 +148,15 @@ class MemoryStore(Store):
             return poll(hub, hub.lane(lane), interest)
 
     async def commit(self, batch: Batch) -> CommitResult:
+        return self._commit(batch)
+
+    def commit_now(self, batch: Batch) -> CommitResult | None:
+        try:
+            return self._commit(batch)
+        except LaneFencedError:
+            return None  # as ``commit`` will say
+
+    def _commit(self, batch: Batch) -> CommitResult:
         hub = self._opened()
         with hub.lock:
             result = commit(hub, batch)

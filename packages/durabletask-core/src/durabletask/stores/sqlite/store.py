@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from durabletask.backend.capabilities import Capabilities
-from durabletask.errors import BackendClosedError, BackendUnavailableError
+from durabletask.errors import BackendClosedError, BackendUnavailableError, LaneFencedError
 from durabletask.store import Store
 from durabletask.stores.sqlite import lanes, queries
 from durabletask.stores.sqlite.commit import Owned, commit
@@ -164,14 +164,23 @@ class SQLiteStore(Store):
         running = self._open
         if not is_small(batch):
             return await running.writer.run(partial(running.commit, batch))
-        if running.pace.is_quick and (database := running.writer.borrow()) is not None:
-            try:
-                return running.small_commit(batch, database, wait=False)
-            except BackendUnavailableError:
-                pass  # nothing was written: another process is at it, and the thread can wait
-            finally:
-                running.writer.give_back()
         return await running.writer.run(partial(running.small_commit, batch))
+
+    def commit_now(self, batch: Batch) -> CommitResult | None:
+        running = self._running
+        if running is None or not (running.pace.is_quick and is_small(batch)):
+            return None
+        database = running.writer.borrow()
+        if database is None:
+            return None
+        try:
+            return running.small_commit(batch, database, wait=False)
+        except (BackendUnavailableError, LaneFencedError):
+            # Nothing was written. Another process is at it, for which the thread can wait; or the
+            # reason will come up again there.
+            return None
+        finally:
+            running.writer.give_back()
 
     async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
         hub = self._open.hub

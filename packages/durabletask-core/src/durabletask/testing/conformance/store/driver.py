@@ -134,8 +134,11 @@ class LaneDriver:
         return Batch(lane=self.key, number=self.number + 1, **fields)
 
     async def commit(self, **fields: Any) -> CommitResult:
-        """Commit the lane's next batch."""
-        result = await self.store.commit(self.batch(**fields))
+        """Commit the lane's next batch; every other one at once, if the store can."""
+        batch = self.batch(**fields)
+        result = self.store.commit_now(batch) if self.number % 2 else None
+        if result is None:
+            result = await self.store.commit(batch)
         self.number += 1
         return result
 

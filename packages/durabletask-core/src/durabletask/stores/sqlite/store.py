@@ -244,8 +244,8 @@ class Running:
         self.lane_files = LaneFiles(path)
         self.pace = Pace()
         self.owned: dict[int, Owned] = {}
-        upkeep = Upkeep(path, self.waker.changed)
-        self.writer = DatabaseThread("durabletask-sqlite-writer", writer, upkeep)
+        self.upkeep = Upkeep(path, self.waker.changed)
+        self.writer = DatabaseThread("durabletask-sqlite-writer", writer, self.upkeep)
         self.reader = DatabaseThread("durabletask-sqlite-reader", reader)
 
     async def start(self, task_hub: str) -> None:
@@ -271,6 +271,7 @@ class Running:
 
     def commit(self, batch: Batch, database: Database, *, wait: bool = True) -> CommitResult:
         """Apply a batch."""
+        self.upkeep.active()
         lane_id = batch.lane.lane_id
         owned = self.owned.setdefault(lane_id, {})
         try:

@@ -3,7 +3,7 @@
 SQLite has no notifications. ``PRAGMA data_version`` is the next best thing: it changes when
 another connection has committed, and costs microseconds. A busy writer looks every 2 ms, and an
 idle one as often as 2 % of the idle time allows: every 2 ms just after some activity, every
-20 ms later on.
+30 ms later on.
 
 Checkpoints never run inside a commit, where they would make one batch in some hundreds wait for
 tens of milliseconds: the writer makes them when nothing waits, or when the log has grown by
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Upkeep"]
 
 PAUSE_SHORTEST = 0.002
-PAUSE_LONGEST = 0.020
+PAUSE_LONGEST = 0.030
 PAUSE_SHARE = 0.02
 
 CHECKPOINT_BYTES = 4 * 1024 * 1024
@@ -61,8 +61,8 @@ class Upkeep:
 
     def after_loan(self, database: Database) -> None:
         """Look for others' commits if it is time; a checkpoint, which takes long, waits."""
-        self._lent_at = self._active_at = time.monotonic()
-        if self._active_at >= self._next_look_at:
+        self._lent_at = time.monotonic()
+        if self._lent_at >= self._next_look_at:
             self._look(database, lent=True)
 
     def after_job(self, database: Database) -> float:
@@ -71,19 +71,26 @@ class Upkeep:
         Not after every job: the event loop is waking up to take the outcome, and this thread
         must get out of its way.
         """
-        self._active_at = time.monotonic()
-        if self._active_at >= self._next_look_at:
+        now = time.monotonic()
+        if now >= self._next_look_at:
             self._look(database)
-        return PAUSE_SHORTEST
+        return self._pause(now)
+
+    def active(self) -> None:
+        """A batch was committed. What a worker asks for at rest, such as polls, is no activity."""
+        self._active_at = time.monotonic()
 
     def idle(self, database: Database) -> float:
         """Do the chores, and checkpoint after a quiet second."""
         if self._look(database):
             self._active_at = time.monotonic()
-        quiet = time.monotonic() - self._active_at
-        if database.written and quiet >= QUIET_SECONDS:
+        now = time.monotonic()
+        if database.written and now - self._active_at >= QUIET_SECONDS:
             self._checkpoint(database)
-        return min(PAUSE_LONGEST, max(PAUSE_SHORTEST, quiet * PAUSE_SHARE))
+        return self._pause(now)
+
+    def _pause(self, now: float) -> float:
+        return min(PAUSE_LONGEST, max(PAUSE_SHORTEST, (now - self._active_at) * PAUSE_SHARE))
 
     def _look(self, database: Database, *, lent: bool = False) -> bool:
         """Look at the log's size and for others' commits. Returns whether there were any."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from durabletask.store import Batch, InstanceUpdate, Message, NewInstance, Turn
     from durabletask.stores.sqlite.database import Database
 
-__all__ = ["Owned", "commit"]
+__all__ = ["CLEAN", "Owned", "commit"]
 
 RECORD = "UPDATE lanes SET batch = ?, outcome = ? WHERE lane_id = ?"
 

@@ -14,7 +14,8 @@ from durabletask.backend.capabilities import Capabilities
 from durabletask.errors import BackendClosedError, BackendUnavailableError, LaneFencedError
 from durabletask.store import Store
 from durabletask.stores.sqlite import lanes, queries
-from durabletask.stores.sqlite.commit import Owned, commit
+from durabletask.stores.sqlite.append import append, sole_turn
+from durabletask.stores.sqlite.commit import CLEAN, Owned, commit
 from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.guard import CommitGuard
 from durabletask.stores.sqlite.lanefiles import LaneFiles
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         LaneKey,
         LaneOptions,
         LaneStanding,
+        Turn,
         Unclaimed,
         Work,
     )
@@ -174,6 +176,9 @@ class SQLiteStore(Store):
         if database is None:
             return None
         try:
+            turn = sole_turn(batch)
+            if turn is not None and running.append(batch, turn, database):
+                return CLEAN
             return running.small_commit(batch, database, wait=False)
         except (BackendUnavailableError, LaneFencedError):
             # Nothing was written. Another process is at it, for which the thread can wait; or the
@@ -286,6 +291,16 @@ class Running:
         result = self.commit(batch, database, wait=wait)
         self.pace.took(time.perf_counter() - began)
         return result
+
+    def append(self, batch: Batch, turn: Turn, database: Database) -> bool:
+        """Commit a batch that only adds ``turn`` to history; False if nothing was written."""
+        began = time.perf_counter()
+        owned = self.owned.get(batch.lane.lane_id, {})
+        if not append(database, self.hub, batch, turn, owned):
+            return False
+        self.upkeep.active()
+        self.pace.took(time.perf_counter() - began)
+        return True
 
     def open_lane(self, options: LaneOptions, database: Database) -> tuple[LaneKey, LaneStanding]:
         """Add a lane with its lock file."""

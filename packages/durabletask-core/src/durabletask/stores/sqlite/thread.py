@@ -117,6 +117,8 @@ class DatabaseThread:
         try:
             if self._chores is not None:
                 self._chores.after_loan(self._database)
+        except Exception:  # whatever was committed stands: its caller must not take it for failed
+            logger.warning("upkeep of the SQLite store failed", exc_info=True)
         finally:
             self._in_use.release()
 

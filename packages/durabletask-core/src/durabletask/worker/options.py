@@ -35,7 +35,7 @@ class WorkerOptions:
     max_concurrent_orchestrations: int = 1000
     max_concurrent_activities: int = 1000
     max_activity_threads: int = field(default_factory=lambda: min(32, (os.cpu_count() or 1) + 4))
-    max_cached_sessions: int = 10_000
+    max_cached_sessions: int = 25_000
     unregistered_grace: float = 60.0
     nondeterminism: Literal["park", "fail"] = "park"
     stop_timeout: float = 30.0

@@ -1,0 +1,36 @@
+"""Conformance suites of seam 1, for authors of backends.
+
+Subclass :class:`BackendSuite` in a test module of yours and override its fixture
+``backend_factory``; pytest with pytest-asyncio, in any mode, does the rest.
+"""
+
+from durabletask.testing.conformance.backend.bodies import BodySuite
+from durabletask.testing.conformance.backend.composites import CompositeSuite
+from durabletask.testing.conformance.backend.continuing import ContinuingSuite
+from durabletask.testing.conformance.backend.events import EventSuite
+from durabletask.testing.conformance.backend.failures import FailureSuite
+from durabletask.testing.conformance.backend.fixtures import BackendFactory, BackendFixtures
+from durabletask.testing.conformance.backend.outage import FragileFactory, FragileStore, Outage
+from durabletask.testing.conformance.backend.replay import ReplaySuite
+from durabletask.testing.conformance.backend.retries import RetrySuite
+from durabletask.testing.conformance.backend.serializing import SerializationSuite
+from durabletask.testing.conformance.backend.suite import BackendSuite
+from durabletask.testing.conformance.backend.timers import TimerSuite
+
+__all__ = [
+    "BackendFactory",
+    "BackendFixtures",
+    "BackendSuite",
+    "BodySuite",
+    "CompositeSuite",
+    "ContinuingSuite",
+    "EventSuite",
+    "FailureSuite",
+    "FragileFactory",
+    "FragileStore",
+    "Outage",
+    "ReplaySuite",
+    "RetrySuite",
+    "SerializationSuite",
+    "TimerSuite",
+]

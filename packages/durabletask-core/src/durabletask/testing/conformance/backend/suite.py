@@ -1,0 +1,42 @@
+"""All suites of seam 1 in one class."""
+
+from __future__ import annotations
+
+from durabletask.testing.conformance.backend.bodies import BodySuite
+from durabletask.testing.conformance.backend.composites import CompositeSuite
+from durabletask.testing.conformance.backend.continuing import ContinuingSuite
+from durabletask.testing.conformance.backend.events import EventSuite
+from durabletask.testing.conformance.backend.failures import FailureSuite
+from durabletask.testing.conformance.backend.replay import ReplaySuite
+from durabletask.testing.conformance.backend.retries import RetrySuite
+from durabletask.testing.conformance.backend.serializing import SerializationSuite
+from durabletask.testing.conformance.backend.timers import TimerSuite
+
+__all__ = ["BackendSuite"]
+
+
+class BackendSuite(
+    BodySuite,
+    CompositeSuite,
+    ContinuingSuite,
+    EventSuite,
+    FailureSuite,
+    ReplaySuite,
+    RetrySuite,
+    SerializationSuite,
+    TimerSuite,
+):
+    """Everything that seam 1 promises, through clients, workers and work item sources.
+
+    Subclass it and override ``backend_factory``::
+
+        class TestMyBackend(BackendSuite):
+            @pytest.fixture
+            def backend_factory(self, tmp_path):
+                async def opened():
+                    backend = MyBackend(tmp_path / "hub")
+                    await backend.open()
+                    return backend
+
+                return opened
+    """

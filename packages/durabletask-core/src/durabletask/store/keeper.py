@@ -67,6 +67,7 @@ class Keeper:
                     self._release_idle()
                 # At every look: some stores know of a death long before the lease has run out.
                 if await self._hub.store.take_over():
+                    self._source.holdings.probation.death_seen()
                     self._source.scout.soon()
                 await self._find_orphans()
             except BackendUnavailableError as error:
@@ -90,8 +91,7 @@ class Keeper:
         if not waiting:
             self.orphans = self.orphan_activities = frozenset()
             return
-        if self._source.lane.key is not None:
-            self._source.standing = await self._hub.store.renew_lane(self._source.lane.key)
+        await self._renew()
         for work in waiting:
             if not self._is_known(work.kind, work.name):
                 self._warn(work.kind, work.name)

@@ -197,7 +197,10 @@ class Lane:
             result = await self._settle(batch, unknown=unsettled is not None)
         except LaneFencedError as error:
             _log.warning("lane %d was lost: %s", batch.lane.lane_id, error)
-            await self.replace(batch.lane, pending.client_part())
+            # Looking up an unknown outcome may have raised the epoch since the batch was made.
+            key = self.key
+            lost = key if key and key.lane_id == batch.lane.lane_id else batch.lane
+            await self.replace(lost, pending.client_part())
             return
         self._owner.committed(pending, result)
 
@@ -245,12 +248,13 @@ class Lane:
 
         Whatever the lost lane's owner had prepared is dropped: its instances belong to others
         now, who make the same turns from the same history. Several tasks may find the loss (a
-        commit, a poll, a renewal); the lock and the lane id let only the first one act on it.
+        commit, a poll, a renewal); the lock and the key let only the first one act on it. A poll
+        that was refused because this lane has raised its own epoch meanwhile has lost nothing.
         """
         async with self._replacing:
             if unsent:
                 self.pending.prepend(unsent)
-            if self.key is not None and self.key.lane_id == lost.lane_id:
+            if self.key == lost:
                 self._owner.lane_lost()
                 self.pending = self.pending.client_part()
                 self.key, self._number = None, 0

@@ -109,7 +109,8 @@ class Scout:
         except BackendUnavailableError as error:
             _log.warning("the store cannot be polled now: %s", error)
         else:
-            if self._source.lane.key == lane:
+            current = self._source.lane.key
+            if current is not None and current.lane_id == lane.lane_id:
                 self._next_due = work.next_due
                 self._source.arrived(work, handled)
         finally:

@@ -408,6 +408,7 @@ class StoreWorkItemSource(WorkItemSource):
 
     def lane_opened(self, standing: LaneStanding) -> None:
         self.standing = standing
+        self.scout.soon()
 
     def lane_lost(self) -> None:
         self.holdings.forget_all()

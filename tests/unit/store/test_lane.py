@@ -1,0 +1,151 @@
+"""What a lane does when commits fail, get lost, or come too late."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durabletask import task
+from durabletask.backend import StartRequest
+from durabletask.client import TaskHubClient
+from durabletask.errors import (
+    BackendUnavailableError,
+    InstanceAlreadyExistsError,
+    UnknownCommitError,
+)
+from durabletask.history import TaskCompleted, TaskScheduled
+from durabletask.store import StoreBackend, StoreOptions
+from durabletask.stores.memory import MemoryStore
+from durabletask.worker import TaskHubWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durabletask.store import Batch, CommitResult
+
+pytestmark = pytest.mark.asyncio
+
+_names = itertools.count()
+
+
+class FaultyStore(MemoryStore):
+    """A memory store whose commits go wrong as ``fault`` says: it gives a kind, or None."""
+
+    def __init__(self, fault: Callable[[Batch], str | None]) -> None:
+        super().__init__(f"faulty-{next(_names)}")
+        self.fault = fault
+        self.faults: list[str] = []
+
+    async def commit(self, batch: Batch) -> CommitResult:
+        kind = self.fault(batch)
+        if kind is None:
+            return await super().commit(batch)
+        self.faults.append(kind)
+        if kind == "unavailable":
+            raise BackendUnavailableError("the store is away")
+        if kind == "broken":
+            raise RuntimeError("a bug of the store")
+        if kind == "fenced":
+            await self.close_lane(batch.lane)
+            return await super().commit(batch)
+        if kind == "applied":
+            await super().commit(batch)
+        await asyncio.sleep(0)
+        raise UnknownCommitError("the connection broke")
+
+    def commit_now(self, batch: Batch) -> CommitResult | None:
+        return None
+
+
+@task.activity
+async def add_one(ctx: task.ActivityContext, number: int) -> int:
+    return number + 1
+
+
+@task.orchestration
+def count(ctx: task.OrchestrationContext, steps: int) -> Any:
+    number = 0
+    for _ in range(steps):
+        number = yield ctx.call_activity(add_one, input=number)
+    return number
+
+
+async def run(store: FaultyStore, instances: int, steps: int) -> None:
+    """Run orchestrations, and check that each has one right outcome and a whole history."""
+    backend = StoreBackend(store, StoreOptions(poll_interval=0.05))
+    async with TaskHubWorker(backend=backend) as worker:
+        worker.add_orchestration(count)
+        worker.add_activity(add_one)
+        await worker.start()
+        client = TaskHubClient(backend=backend)
+        ids = await asyncio.gather(
+            *(
+                client.schedule_new_orchestration(count, input=steps, instance_id=f"i{n}")
+                for n in range(instances)
+            )
+        )
+        for instance_id in ids:
+            state = await client.wait_for_orchestration_completion(instance_id, timeout=30)
+            assert state.result == steps, state
+            history = await client.get_orchestration_history(instance_id)
+            scheduled = [e.task_id for e in history if isinstance(e, TaskScheduled)]
+            completed = [e.task_id for e in history if isinstance(e, TaskCompleted)]
+            assert scheduled == completed == list(range(1, steps + 1))
+
+
+@pytest.mark.parametrize("kind", ["applied", "lost", "unavailable", "fenced"])
+async def test_each_commit_goes_wrong_once(kind: str) -> None:
+    """**turn-atomic** However a commit fails, its turns are made once, and clients are answered."""
+    seen: set[int] = set()
+
+    def fault(batch: Batch) -> str | None:
+        key = hash((batch.lane.lane_id if kind == "fenced" else 0, batch.number))
+        if key in seen or (kind == "fenced" and batch.lane.lane_id > 8):
+            return None
+        seen.add(key)
+        return kind
+
+    store = FaultyStore(fault)
+    await run(store, instances=5, steps=4)
+    assert store.faults
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_commits_go_wrong_at_random(seed: int) -> None:
+    """**failure-infra** Any mixture of faults slows orchestrations down and changes nothing."""
+    chance = random.Random(seed)
+    kinds = ("applied", "lost", "unavailable", "fenced")
+    store = FaultyStore(lambda _: chance.choice(kinds) if chance.random() < 0.4 else None)
+    await run(store, instances=8, steps=20)
+    assert len(store.faults) > 3
+
+
+async def test_a_start_whose_answer_was_lost_is_made_once() -> None:
+    """**start-duplicate** The second look tells that the id was taken, not that it was free."""
+    answers = iter(["applied", None, "lost", None])
+    store = FaultyStore(lambda batch: next(answers, None) if batch.creates else None)
+    backend = StoreBackend(store)
+    async with backend:
+        request = StartRequest(name="anything", instance_id="same")
+        assert await backend.create_instance(request) == "same"
+        with pytest.raises(InstanceAlreadyExistsError):
+            await backend.create_instance(request)
+    assert store.faults == ["applied"]
+
+
+async def test_a_bug_of_the_store_is_told_to_clients_and_survived(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The client that asked hears of it; the lane starts anew and serves the next."""
+    answers = iter(["broken"])
+    store = FaultyStore(lambda batch: next(answers, None) if batch.creates else None)
+    backend = StoreBackend(store)
+    async with backend:
+        with pytest.raises(RuntimeError, match="a bug of the store"):
+            await backend.create_instance(StartRequest(name="anything", instance_id="one"))
+        assert await backend.create_instance(StartRequest(name="anything")) is not None
+    assert "could not take a batch" in caplog.text

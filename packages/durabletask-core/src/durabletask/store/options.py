@@ -19,6 +19,7 @@ class StoreOptions:
         idle_release: an idle instance is given up after so long if other workers are about.
         client_lease: as ``lease``, for a process that only starts and signals instances.
         probation_after: worker deaths after which a busy instance is suspected.
+        probation_delay: a suspect is run only when no worker has died for so long.
         poison_after: worker deaths after which a suspect is set aside (rule *failure-poison*).
     """
 
@@ -28,4 +29,5 @@ class StoreOptions:
     idle_release: float = 30.0
     client_lease: float = 3600.0
     probation_after: int = 2
+    probation_delay: float = 5.0
     poison_after: int = 5

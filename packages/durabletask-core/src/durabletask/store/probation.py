@@ -1,10 +1,13 @@
-"""Instances that may be killing their workers, and how many of them are run together."""
+"""Instances that may be killing their workers: when they are tried, and how many together."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durabletask.store.instance import OwnedInstance
     from durabletask.store.options import StoreOptions
 
@@ -18,20 +21,38 @@ class Probation:
     """The suspects that one source runs.
 
     After some deaths of a worker every instance that was busy each time is a suspect, and nearly
-    all of them were only near by. One by one they would wait for each other's activities; all at
-    once, a guilty one would take them along to the death that sets it aside. So they are run in
-    groups, and the more deaths, the smaller: 64 of those with three deaths to go until they are set
-    aside, 8 with two, and each alone that has one left. The first turn that one commits acquits it.
+    all of them were only near by. The store counts deaths and cannot tell who is guilty; these two
+    rules keep the innocent from being set aside:
+
+    *Not in a storm.* Whoever kills workers from outside, again and again, must not find suspects at
+    work each time. They are tried only when no worker is known to have died for a while
+    (``StoreOptions.probation_delay``), this one's start included. A death that follows a trial so
+    much later is no chance.
+
+    *In groups, and the more deaths, the smaller.* One by one they would wait for each other's
+    activities; all at once, a guilty one would take them along to the death that sets it aside. So
+    64 are run together of those with three deaths to go until they are set aside, 8 with two, and
+    each alone that has one left. The first turn that one commits acquits it.
     """
 
-    def __init__(self, options: StoreOptions) -> None:
+    def __init__(self, options: StoreOptions, clock: Callable[[], float] = time.monotonic) -> None:
         self._last = options.poison_after - 1
+        self._delay = options.probation_delay
+        self._clock = clock
+        self._calm_since = clock()
         self._groups: dict[str, int] = {}
 
     @property
     def has_room(self) -> bool:
-        """Whether another suspect may join those that are run now."""
-        return len(self._groups) < min(self._groups.values(), default=1)
+        """Whether another suspect may be tried now, beside those that are."""
+        return (
+            len(self._groups) < min(self._groups.values(), default=1)
+            and self._clock() - self._calm_since >= self._delay
+        )
+
+    def death_seen(self) -> None:
+        """Another worker has died."""
+        self._calm_since = self._clock()
 
     def admit(self, instance: OwnedInstance) -> None:
         """Run this suspect."""

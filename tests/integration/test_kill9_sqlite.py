@@ -71,7 +71,7 @@ async def test_one_worker_is_killed_again_and_again(file):
 async def test_two_workers_are_killed_in_turn(file, backlog):
     """**turn-single**: one goes on while the other is killed, and both take over."""
     torture = Torture(file, instances=300, seed=2)
-    await kill_and_start(torture, kills=4, workers=2, backlog=backlog)
+    await kill_and_start(torture, 4, workers=2, local_backlog=backlog, probation_delay=1.0)
     await torture.check()
 
 
@@ -88,9 +88,36 @@ async def test_the_survivor_takes_over_alone(file):
     await torture.check()
 
 
+def is_locked(file: Path) -> bool:
+    """Whether some process is in the middle of a write transaction."""
+    with closing(sqlite3.connect(file, timeout=0)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
+
+
+async def freeze(worker: WorkerProcess, file: Path) -> None:
+    """Freeze a worker, but not inside a transaction.
+
+    SQLite's lock stays with a process that is frozen there, and all others wait for it: that is
+    safe, but nobody can take over from it.
+    """
+    while True:
+        worker.freeze()
+        # Long enough for the other worker's transactions to end.
+        for _ in range(20):
+            if not is_locked(file):
+                return
+            await asyncio.sleep(0.01)
+        worker.thaw()
+        await asyncio.sleep(0.02)
+
+
 async def test_a_frozen_worker_is_fenced(file):
     """**turn-single**: a worker that lost its lease cannot commit, however late it wakes up."""
-    torture = Torture(file, instances=200, seed=4)
+    torture = Torture(file, instances=300, starting=7.0, seed=4)
     async with (
         await WorkerProcess.ready(file, lease=1.5) as one,
         await WorkerProcess.ready(file, lease=1.5) as other,
@@ -98,8 +125,8 @@ async def test_a_frozen_worker_is_fenced(file):
         running = asyncio.create_task(torture.clients())
         for worker in (one, other):
             await asyncio.sleep(0.7)
-            worker.freeze()
-            await asyncio.sleep(3.5)
+            await freeze(worker, file)
+            await asyncio.sleep(3.0)
             worker.thaw()
         await running
         await asyncio.sleep(0.5)
@@ -151,11 +178,12 @@ async def test_a_thousand_busy_instances_change_hands_quickly(file, standby):
 async def test_a_poisonous_instance_is_set_aside(file, deadly):
     """**failure-poison**: what kills its worker five times is parked; all else gets on."""
     deaths = 0
+    eager = {"probation_delay": 0.2, "poll_interval": 0.2}
 
     async def keep_one_alive():
         nonlocal deaths
         while True:
-            async with await WorkerProcess.start(file) as worker:
+            async with await WorkerProcess.start(file, **eager) as worker:
                 await worker.is_ready()
                 await worker.ended()
                 deaths += 1

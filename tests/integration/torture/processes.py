@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 import time
@@ -21,19 +22,13 @@ class WorkerProcess:
         self._process = process
 
     @classmethod
-    async def start(cls, file: Path, *, lease: float = 15.0, backlog: int = 1000) -> Self:
-        """Start a worker, which may not be ready yet.
-
-        Args:
-            lease: seconds without a sign of life after which others take over.
-            backlog: queued activities it keeps to itself while others are about.
-        """
+    async def start(cls, file: Path, **options: float) -> Self:
+        """Start a worker, which may not be ready yet; ``options`` are those of StoreOptions."""
         with file.with_name("worker.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", f"{__package__}.worker"),
-                *(str(file), str(ledger_of(file))),
-                *("--lease", str(lease), "--backlog", str(backlog)),
+                *(str(file), str(ledger_of(file)), json.dumps(options)),
                 cwd=ROOT,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -41,9 +36,9 @@ class WorkerProcess:
         return cls(process)
 
     @classmethod
-    async def ready(cls, file: Path, *, lease: float = 15.0, backlog: int = 1000) -> Self:
+    async def ready(cls, file: Path, **options: float) -> Self:
         """Start a worker and wait until work can flow."""
-        worker = await cls.start(file, lease=lease, backlog=backlog)
+        worker = await cls.start(file, **options)
         assert await worker.is_ready(), "the worker died: see worker.log"
         return worker
 

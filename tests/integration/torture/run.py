@@ -80,17 +80,18 @@ class Torture:
 
 
 async def kill_and_start(
-    torture: Torture, kills: int, workers: int = 1, backlog: int = 1000
+    torture: Torture, kills: int, workers: int = 1, **options: float
 ) -> list[int]:
     """Kill a random worker at random moments and start another in its place.
 
-    A small ``backlog`` sends activities through the shared queue if there are several workers.
+    ``options`` are those of the workers' StoreOptions. A small ``local_backlog`` sends activities
+    through the shared queue if there are several workers.
 
     Returns:
         How many instances were unfinished at each kill.
     """
     unfinished: list[int] = []
-    crew = [await WorkerProcess.start(torture.file, backlog=backlog) for _ in range(workers)]
+    crew = [await WorkerProcess.start(torture.file, **options) for _ in range(workers)]
     running = asyncio.create_task(torture.clients())
     try:
         for _ in range(kills):
@@ -101,7 +102,7 @@ async def kill_and_start(
             await asyncio.sleep(torture.chance.uniform(0.0, 0.7))
             unfinished.append(torture.unfinished)
             await crew[victim].kill()
-            crew[victim] = await WorkerProcess.start(torture.file, backlog=backlog)
+            crew[victim] = await WorkerProcess.start(torture.file, **options)
         await running
     finally:
         running.cancel()
@@ -126,7 +127,9 @@ def main() -> None:
         print(f"seed {given.seed}, file {file}")
         torture = Torture(file.resolve(), instances=given.instances, seed=given.seed)
         began = time.monotonic()
-        unfinished = asyncio.run(kill_and_start(torture, given.kills, given.workers, given.backlog))
+        unfinished = asyncio.run(
+            kill_and_start(torture, given.kills, given.workers, local_backlog=given.backlog)
+        )
         took = time.monotonic() - began
         repeated = asyncio.run(torture.check())
     print(f"{given.instances} instances, unfinished at each kill: {unfinished}")

@@ -1,10 +1,11 @@
-"""The process that is killed: `python -m tests.integration.torture.worker FILE LEDGER`.
+"""The process that is killed: `python -m tests.integration.torture.worker FILE LEDGER OPTIONS`.
 
 It says "ready" when work can flow and works until it is killed, or told to stop by SIGTERM.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -100,8 +101,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
     parser.add_argument("ledger", type=Path)
-    parser.add_argument("--lease", type=float, default=StoreOptions.lease)
-    parser.add_argument("--backlog", type=int, default=StoreOptions.local_backlog)
+    parser.add_argument("options", type=json.loads, help="of the store, as JSON")
     given = parser.parse_args()
-    options = StoreOptions(lease=given.lease, local_backlog=given.backlog)
-    asyncio.run(work(given.file, given.ledger, options))
+    asyncio.run(work(given.file, given.ledger, StoreOptions(**given.options)))

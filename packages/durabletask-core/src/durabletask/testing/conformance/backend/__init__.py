@@ -14,7 +14,10 @@ from durabletask.testing.conformance.backend.outage import FragileFactory, Fragi
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
+from durabletask.testing.conformance.backend.starting import StartSuite
 from durabletask.testing.conformance.backend.suite import BackendSuite
+from durabletask.testing.conformance.backend.suspending import SuspendSuite
+from durabletask.testing.conformance.backend.terminating import TerminateSuite
 from durabletask.testing.conformance.backend.timers import TimerSuite
 
 __all__ = [
@@ -32,5 +35,8 @@ __all__ = [
     "ReplaySuite",
     "RetrySuite",
     "SerializationSuite",
+    "StartSuite",
+    "SuspendSuite",
+    "TerminateSuite",
     "TimerSuite",
 ]

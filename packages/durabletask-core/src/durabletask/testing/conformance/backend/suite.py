@@ -10,6 +10,9 @@ from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
+from durabletask.testing.conformance.backend.starting import StartSuite
+from durabletask.testing.conformance.backend.suspending import SuspendSuite
+from durabletask.testing.conformance.backend.terminating import TerminateSuite
 from durabletask.testing.conformance.backend.timers import TimerSuite
 
 __all__ = ["BackendSuite"]
@@ -24,6 +27,9 @@ class BackendSuite(
     ReplaySuite,
     RetrySuite,
     SerializationSuite,
+    StartSuite,
+    SuspendSuite,
+    TerminateSuite,
     TimerSuite,
 ):
     """Everything that seam 1 promises, through clients, workers and work item sources.

@@ -6,7 +6,10 @@ into history, for every backend that keeps history itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from durabletask.actions import (
     Action,
@@ -36,14 +39,14 @@ from durabletask.history import (
 from durabletask.state import OrchestrationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 __all__ = ["TurnOutcome", "apply_actions", "open_activities", "status_after"]
 
 Item = TypeVar("Item")
 
 
-class TurnOutcome:
+class TurnOutcome(msgspec.Struct, eq=False, gc=False):
     """What one turn leads to.
 
     Most turns do one thing, so what a turn does not do is a shared empty tuple.
@@ -54,15 +57,13 @@ class TurnOutcome:
         completion, continuation: how the execution ended, if it did; never both.
     """
 
+    events: list[HistoryEvent]
     activities: Sequence[TaskScheduled] = ()
     timers: Sequence[TimerFired] = ()
     children: Sequence[CreateSubOrchestration] = ()
     sent: Sequence[tuple[str, EventRaised]] = ()
     completion: CompleteOrchestration | None = None
     continuation: ContinueAsNew | None = None
-
-    def __init__(self, events: list[HistoryEvent]) -> None:
-        self.events = events
 
     @property
     def ended(self) -> bool:

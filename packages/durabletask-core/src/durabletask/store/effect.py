@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+import msgspec
 
-    import msgspec
-
-    from durabletask.engine.runtime_state import TurnOutcome
-    from durabletask.history import TaskScheduled
-    from durabletask.state import OrchestrationStatus
-    from durabletask.store.batch import Turn
-    from durabletask.store.instance import OwnedInstance
+from durabletask.engine.runtime_state import TurnOutcome
+from durabletask.history import TaskScheduled
+from durabletask.state import OrchestrationStatus
+from durabletask.store.batch import Turn
+from durabletask.store.instance import OwnedInstance
 
 __all__ = ["TurnEffect"]
 
 
-class TurnEffect:
+class TurnEffect(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A turn on its way to the store, with what is to happen when it is there.
 
     Attributes:
@@ -26,20 +23,9 @@ class TurnEffect:
         status, custom_status: of the instance after the turn; UNSET leaves the custom status.
     """
 
-    __slots__ = ("custom_status", "instance", "local", "outcome", "status", "turn")
-
-    def __init__(
-        self,
-        instance: OwnedInstance,
-        turn: Turn,
-        outcome: TurnOutcome,
-        local: Sequence[TaskScheduled],
-        status: OrchestrationStatus,
-        custom_status: str | msgspec.UnsetType | None,
-    ) -> None:
-        self.instance = instance
-        self.turn = turn
-        self.outcome = outcome
-        self.local = local
-        self.status = status
-        self.custom_status = custom_status
+    instance: OwnedInstance
+    turn: Turn
+    outcome: TurnOutcome
+    local: Sequence[TaskScheduled]
+    status: OrchestrationStatus
+    custom_status: str | msgspec.UnsetType | None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from durabletask.history import (
     EventRaised,
@@ -15,13 +18,12 @@ from durabletask.history import (
     decode_chunk,
     decode_event,
 )
-from durabletask.state import OrchestrationStatus
+from durabletask.state import OrchestrationStatus, ParentInstance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from durabletask.history import TaskCompleted, TaskFailed
-    from durabletask.state import ParentInstance
     from durabletask.store.batch import NewInstance, NextExecution
     from durabletask.store.record import ClaimedInstance, InboxMessage
 
@@ -42,7 +44,7 @@ class Phase(enum.Enum):
     COMMITTING = enum.auto()
 
 
-class OwnedInstance:
+class OwnedInstance(msgspec.Struct, eq=False, gc=False):
     """Memory of one owned instance between its turns.
 
     Rule *turn-single* rests here within a process: an instance has one phase, and a turn is handed
@@ -59,74 +61,61 @@ class OwnedInstance:
             there is one the stored row must say busy, or a crash would lose it.
         history: what recovery has read of it, until the worker asks for it.
         since_birth: everything the client may ask about is known here (no earlier owner).
+
+    ``gc=False``: nothing in it refers back to it, and there may be very many.
     """
 
-    __slots__ = (
-        "busy",
-        "clock",
-        "crashes",
-        "created_at",
-        "custom_status",
-        "execution_id",
-        "history",
-        "idle_since",
-        "inbox",
-        "inbox_local",
-        "inbox_messages",
-        "input",
-        "instance_id",
-        "name",
-        "outstanding",
-        "parent",
-        "phase",
-        "sequence",
-        "since_birth",
-        "status",
-        "tags",
-        "taken",
-        "taken_local",
-        "unrecorded",
-        "version",
-    )
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str | None
+    input: str | None
+    tags: dict[str, str] | None
+    parent: ParentInstance | None
+    created_at: int
+    phase: Phase = Phase.IDLE
+    inbox: Sequence[HistoryEvent] = ()
+    inbox_messages: dict[int, HistoryEvent] = {}
+    inbox_local: int = 0
+    taken: dict[int, HistoryEvent] = {}
+    taken_local: int = 0
+    outstanding: set[int] = set()
+    unrecorded: int = 0
+    sequence: int = 0
+    clock: int = 0
+    status: OrchestrationStatus = OrchestrationStatus.PENDING
+    busy: bool = True
+    crashes: int = 0
+    custom_status: str | None = None
+    since_birth: bool = True
+    idle_since: float = 0.0
+    history: list[HistoryEvent] | None = None
 
-    def __init__(self, row: NewInstance | ClaimedInstance) -> None:
-        self.instance_id = row.instance_id
-        self.execution_id = row.execution_id
-        self.name = row.name
-        self.version = row.version
-        self.input = row.input
-        self.tags = row.tags
-        self.parent: ParentInstance | None = row.parent
-        self.created_at = row.created_at
-        self.phase = Phase.IDLE
-        self.inbox: Sequence[HistoryEvent] = ()
-        self.inbox_messages: dict[int, HistoryEvent] = {}
-        self.inbox_local = 0
-        self.taken: dict[int, HistoryEvent] = {}
-        self.taken_local = 0
-        self.outstanding: set[int] = set()
-        self.unrecorded = 0
-        self.sequence = 0
-        self.clock = 0
-        self.status = OrchestrationStatus.PENDING
-        self.busy = True
-        self.crashes = 0
-        self.custom_status: str | None = None
-        self.since_birth = True
-        self.idle_since = 0.0
-        self.history: list[HistoryEvent] | None = None
+    @classmethod
+    def bare(cls, row: NewInstance | ClaimedInstance) -> OwnedInstance:
+        """An instance with an empty inbox."""
+        return cls(
+            row.instance_id,
+            row.execution_id,
+            row.name,
+            row.version,
+            row.input,
+            row.tags,
+            row.parent,
+            row.created_at,
+        )
 
     @classmethod
     def created(cls, row: NewInstance) -> OwnedInstance:
         """A new instance that its lane owns from birth; its start event is in the inbox."""
-        instance = cls(row)
+        instance = cls.bare(row)
         instance._put_start(row.start_at, None)
         return instance
 
     @classmethod
     def claimed(cls, row: ClaimedInstance) -> OwnedInstance:
         """An instance taken from the store, its messages in the inbox."""
-        instance = cls(row)
+        instance = cls.bare(row)
         instance.sequence = row.sequence
         instance.clock = row.recorded_at
         instance.status = OrchestrationStatus(row.status)

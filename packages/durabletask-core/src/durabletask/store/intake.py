@@ -66,7 +66,7 @@ class Intake:
             try:
                 instance = OwnedInstance.claimed(row)
             except BackendUnavailableError as error:
-                instance = OwnedInstance(row)
+                instance = OwnedInstance.bare(row)
                 self._holdings.adopt(instance)
                 self._source.set_aside(instance, str(error), None)
                 continue

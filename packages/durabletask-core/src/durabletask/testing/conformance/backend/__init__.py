@@ -11,6 +11,7 @@ from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.fixtures import BackendFactory, BackendFixtures
 from durabletask.testing.conformance.backend.outage import FragileFactory, FragileStore, Outage
+from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
@@ -19,6 +20,7 @@ from durabletask.testing.conformance.backend.suite import BackendSuite
 from durabletask.testing.conformance.backend.suspending import SuspendSuite
 from durabletask.testing.conformance.backend.terminating import TerminateSuite
 from durabletask.testing.conformance.backend.timers import TimerSuite
+from durabletask.testing.conformance.backend.watching import WatchSuite
 
 __all__ = [
     "BackendFactory",
@@ -32,6 +34,7 @@ __all__ = [
     "FragileFactory",
     "FragileStore",
     "Outage",
+    "PurgeSuite",
     "ReplaySuite",
     "RetrySuite",
     "SerializationSuite",
@@ -39,4 +42,5 @@ __all__ = [
     "SuspendSuite",
     "TerminateSuite",
     "TimerSuite",
+    "WatchSuite",
 ]

@@ -7,6 +7,7 @@ from durabletask.testing.conformance.backend.composites import CompositeSuite
 from durabletask.testing.conformance.backend.continuing import ContinuingSuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
+from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
@@ -14,6 +15,7 @@ from durabletask.testing.conformance.backend.starting import StartSuite
 from durabletask.testing.conformance.backend.suspending import SuspendSuite
 from durabletask.testing.conformance.backend.terminating import TerminateSuite
 from durabletask.testing.conformance.backend.timers import TimerSuite
+from durabletask.testing.conformance.backend.watching import WatchSuite
 
 __all__ = ["BackendSuite"]
 
@@ -24,6 +26,7 @@ class BackendSuite(
     ContinuingSuite,
     EventSuite,
     FailureSuite,
+    PurgeSuite,
     ReplaySuite,
     RetrySuite,
     SerializationSuite,
@@ -31,6 +34,7 @@ class BackendSuite(
     SuspendSuite,
     TerminateSuite,
     TimerSuite,
+    WatchSuite,
 ):
     """Everything that seam 1 promises, through clients, workers and work item sources.
 

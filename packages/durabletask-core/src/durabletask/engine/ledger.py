@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
-from durabletask.actions import CreateTimer
+from durabletask.actions import Action, CreateTimer
+from durabletask.engine.call import ActivityCall, ChildCall
 from durabletask.engine.external_events import ExternalEvents
+from durabletask.serialization import DataConverter
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from durabletask.actions import Action
-    from durabletask.engine.call import ActivityCall, ChildCall
-    from durabletask.serialization import DataConverter
     from durabletask.task._tasks import EventTask, TimerTask
 
 __all__ = ["Ledger"]
 
 
-class Ledger:
+class Ledger(msgspec.Struct, eq=False):
     """The state that the context writes and the event handlers settle.
 
     Attributes:
@@ -38,40 +37,21 @@ class Ledger:
         custom_status: JSON text or None if set in this turn.
     """
 
-    __slots__ = (
-        "actions",
-        "activities",
-        "careful",
-        "children",
-        "closed",
-        "converter",
-        "custom_status",
-        "events",
-        "muted",
-        "now",
-        "now_datetime",
-        "number",
-        "replaying",
-        "timers",
-        "unconfirmed",
-    )
-
-    def __init__(self, converter: DataConverter, careful: bool = False) -> None:
-        self.converter = converter
-        self.careful = careful
-        self.number = 0
-        self.now = 0
-        self.now_datetime: datetime | None = None
-        self.replaying = True
-        self.closed = False
-        self.muted = False
-        self.actions: dict[int, Action] = {}
-        self.unconfirmed: dict[int, Any] = {}
-        self.activities: dict[int, ActivityCall] = {}
-        self.children: dict[int, ChildCall] = {}
-        self.timers: dict[int, Any] = {}
-        self.events = ExternalEvents()
-        self.custom_status: str | UnsetType | None = UNSET
+    converter: DataConverter
+    careful: bool = False
+    number: int = 0
+    now: int = 0
+    now_datetime: datetime | None = None
+    replaying: bool = True
+    closed: bool = False
+    muted: bool = False
+    actions: dict[int, Action] = {}
+    unconfirmed: dict[int, Any] = {}
+    activities: dict[int, ActivityCall] = {}
+    children: dict[int, ChildCall] = {}
+    timers: dict[int, Any] = {}
+    events: ExternalEvents = msgspec.field(default_factory=ExternalEvents)
+    custom_status: str | UnsetType | None = UNSET
 
     def start_timer(self, number: int, timer: Any, fire_at: int) -> None:
         """Ask for a timer; ``timer`` is what its firing settles."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from benchmarks.check import row
 from benchmarks.cli import main, sizes
 from benchmarks.measure import Span

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+
 from benchmarks.measure import Meter, percentile
 
 

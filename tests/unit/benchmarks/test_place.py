@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from benchmarks.place import fresh_place
 
+from benchmarks.place import fresh_place
 from durabletask.plugins.url import parse_url
 
 

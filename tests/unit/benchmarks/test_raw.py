@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from benchmarks.raw import commit_durations, raw_rate, sqlite_connection
 
+from benchmarks.raw import commit_durations, raw_rate, sqlite_connection
 from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.guard import CommitGuard
 from durabletask.stores.sqlite.options import SQLiteOptions

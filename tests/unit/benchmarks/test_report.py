@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from benchmarks.raw import RawRate
 from benchmarks.report import RawReport, Report, line, median_of
 

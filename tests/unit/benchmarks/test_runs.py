@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from benchmarks import programs
 from benchmarks.cli import main
 from benchmarks.measure import Span

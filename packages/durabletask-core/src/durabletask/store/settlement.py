@@ -89,6 +89,8 @@ class Settlement:
                 self._scout.soon()  # at once, not at the next slow poll: others may be waiting
         if effect.outcome.completion is not None:
             self._holdings.forget(instance)
+            if turn.to_children is not None:
+                self._hub.work_written()
             self._hub.waiters.finished(effect)
             return
         instance.phase = Phase.IDLE

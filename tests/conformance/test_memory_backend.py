@@ -11,8 +11,7 @@ from durabletask.store import StoreOptions
 from durabletask.store.backend import StoreBackend
 from durabletask.stores.memory import MemoryStore
 from durabletask.testing.conformance import BackendSuite
-from durabletask.testing.conformance.backend import FragileStore
-from durabletask.testing.conformance.backend.outage import LEASE
+from durabletask.testing.conformance.backend import LEASE, FragileStore
 
 if TYPE_CHECKING:
     from durabletask.backend import Backend

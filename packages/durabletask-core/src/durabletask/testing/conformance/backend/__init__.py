@@ -10,12 +10,18 @@ from durabletask.testing.conformance.backend.continuing import ContinuingSuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.fixtures import BackendFactory, BackendFixtures
-from durabletask.testing.conformance.backend.outage import FragileFactory, FragileStore, Outage
+from durabletask.testing.conformance.backend.outage import (
+    LEASE,
+    FragileFactory,
+    FragileStore,
+    Outage,
+)
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
 from durabletask.testing.conformance.backend.starting import StartSuite
+from durabletask.testing.conformance.backend.storing import StorageSuite
 from durabletask.testing.conformance.backend.suite import BackendSuite
 from durabletask.testing.conformance.backend.suspending import SuspendSuite
 from durabletask.testing.conformance.backend.terminating import TerminateSuite
@@ -23,6 +29,7 @@ from durabletask.testing.conformance.backend.timers import TimerSuite
 from durabletask.testing.conformance.backend.watching import WatchSuite
 
 __all__ = [
+    "LEASE",
     "BackendFactory",
     "BackendFixtures",
     "BackendSuite",
@@ -39,6 +46,7 @@ __all__ = [
     "RetrySuite",
     "SerializationSuite",
     "StartSuite",
+    "StorageSuite",
     "SuspendSuite",
     "TerminateSuite",
     "TimerSuite",

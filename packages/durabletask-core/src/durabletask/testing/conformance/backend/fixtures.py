@@ -13,7 +13,7 @@ from durabletask.testing.conformance.backend.driver import HubDriver
 from durabletask.worker import WorkerOptions
 
 if TYPE_CHECKING:
-    from durabletask.testing.conformance.backend.outage import FragileFactory
+    from durabletask.testing.conformance.backend.outage import FragileFactory, Outage
 
 __all__ = ["BackendFactory", "BackendFixtures"]
 
@@ -105,6 +105,20 @@ class BackendFixtures:
         driver = HubDriver(home, _OPTIONS)
         yield driver
         await driver.stop()
+
+    @pytest_asyncio.fixture
+    async def fragile(
+        self, fragile_factory: FragileFactory | None
+    ) -> AsyncIterator[tuple[HubDriver, Outage]]:
+        """The same hub seen by a process that can be cut off, and the means to do it."""
+        if fragile_factory is None:
+            pytest.skip("the suite has no fixture fragile_factory for this backend")
+        backend, outage = await fragile_factory()
+        driver = HubDriver(backend, _OPTIONS)
+        yield driver, outage
+        outage.end()
+        await driver.stop()
+        await backend.close()
 
     @pytest_asyncio.fixture
     async def neighbour(self, neighbour_factory: BackendFactory | None) -> AsyncIterator[HubDriver]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Work,
     )
 
-__all__ = ["FragileFactory", "FragileStore", "Outage"]
+__all__ = ["LEASE", "FragileFactory", "FragileStore", "Outage"]
 
 
 class Outage(Protocol):

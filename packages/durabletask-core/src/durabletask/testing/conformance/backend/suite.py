@@ -12,6 +12,7 @@ from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
 from durabletask.testing.conformance.backend.starting import StartSuite
+from durabletask.testing.conformance.backend.storing import StorageSuite
 from durabletask.testing.conformance.backend.suspending import SuspendSuite
 from durabletask.testing.conformance.backend.terminating import TerminateSuite
 from durabletask.testing.conformance.backend.timers import TimerSuite
@@ -31,6 +32,7 @@ class BackendSuite(
     RetrySuite,
     SerializationSuite,
     StartSuite,
+    StorageSuite,
     SuspendSuite,
     TerminateSuite,
     TimerSuite,

@@ -62,7 +62,7 @@ class TakeoverSuite(StoreFixtures):
         assert set(claimed) == {"busy", "mailed"}
         assert (claimed["busy"].busy, claimed["busy"].crashes) == (True, 1)
         assert (claimed["busy"].sequence, claimed["busy"].status) == (2, "RUNNING")
-        assert (claimed["mailed"].busy, claimed["mailed"].crashes) == (False, 0)
+        assert (claimed["mailed"].busy, claimed["mailed"].crashes) == (False, 1)
         assert [entry.body for entry in claimed["mailed"].messages] == [b"unread"]
 
     async def test_the_heir_goes_on(

@@ -15,6 +15,8 @@ from durabletask.history import (
     ExecutionSuspended,
     ExecutionTerminated,
     HistoryEvent,
+    TaskCompleted,
+    TaskFailed,
     decode_chunk,
     decode_event,
 )
@@ -23,7 +25,6 @@ from durabletask.state import OrchestrationStatus, ParentInstance
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from durabletask.history import TaskCompleted, TaskFailed
     from durabletask.store.batch import NewInstance, NextExecution
     from durabletask.store.record import ClaimedInstance, InboxMessage
 
@@ -169,6 +170,15 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
             self.inbox = [outcome]
         self.inbox_local += 1
         return True
+
+    def local_outcomes(self) -> list[HistoryEvent]:
+        """Those in the inbox that are in this process only: of activities this lane ran."""
+        messages = {id(event) for event in self.inbox_messages.values()}
+        return [
+            event
+            for event in self.inbox
+            if isinstance(event, (TaskCompleted, TaskFailed)) and id(event) not in messages
+        ]
 
     def take(self) -> Sequence[HistoryEvent]:
         """Empty the inbox into a turn."""

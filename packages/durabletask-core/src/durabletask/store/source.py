@@ -340,6 +340,7 @@ class StoreWorkItemSource(WorkItemSource):
         while (self._turns_out or self._activities_out) and time.monotonic() < deadline:
             self._returned = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._returned], timeout=max(0.0, deadline - time.monotonic()))
+        self._bequeath()
         try:
             await asyncio.wait_for(self.lane.flush(), max(0.05, deadline - time.monotonic()))
         except TimeoutError:
@@ -347,6 +348,25 @@ class StoreWorkItemSource(WorkItemSource):
         self.lane_lost()
         await self.lane.close()
         self._hub.source_closed(self)
+
+    def _bequeath(self) -> None:
+        """Send outcomes that no turn has recorded as messages, so that nothing runs twice.
+
+        They go after the turns that are pending, so each is behind the turn that scheduled it.
+        """
+        for instance in self.holdings.owned.values():
+            if instance.inbox_local:
+                self._send(
+                    [
+                        Message(
+                            instance.instance_id,
+                            encode_event(outcome),
+                            execution_id=instance.execution_id,
+                        )
+                        for outcome in instance.local_outcomes()
+                    ]
+                )
+                self.lane.kick()
 
     # --- what is owned -------------------------------------------------------------------------
 

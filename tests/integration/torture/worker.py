@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ def deadly_at_once(ctx: task.OrchestrationContext) -> Any:
 @task.orchestration
 def deadly_after_an_activity(ctx: task.OrchestrationContext) -> Any:
     yield ctx.call_activity(echo, input=1)
+    _die()
+    return "healed"
+
+
+@task.orchestration
+def deadly_after_a_timer(ctx: task.OrchestrationContext) -> Any:
+    yield ctx.create_timer(timedelta(milliseconds=1))
     _die()
     return "healed"
 
@@ -75,6 +83,7 @@ async def hold(ctx: task.ActivityContext, seconds: float) -> None:
 DEADLY = [
     deadly_at_once,
     deadly_after_an_activity,
+    deadly_after_a_timer,
     with_a_deadly_activity,
 ]
 

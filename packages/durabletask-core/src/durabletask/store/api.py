@@ -105,10 +105,11 @@ class Store(ABC):
     async def take_over(self) -> int:
         """End the lanes whose lease has expired or whose process is known to be dead.
 
-        Their epochs become invalid first; then their instances belong to nobody (busy ones are
-        due at once, with ``crashes`` raised by one: always below Interest.probation_after's
-        default of 2, above that only if the instance was handed out as a suspect), and their
-        claimed activities return to the queue. Returns how many lanes were ended.
+        Their epochs become invalid first; then their instances belong to nobody (those that
+        are busy or have a visible message are due at once, with ``crashes`` raised by one: always
+        below Interest.probation_after's default of 2, above that only if the instance was handed
+        out as a suspect), and their claimed activities return to the queue. Returns how many lanes
+        were ended.
         """
 
     # --- work ----------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class ClaimedInstance(msgspec.Struct, frozen=True, kw_only=True):
         busy: the former owner held unrecorded work (see ``InstanceUpdate.busy``).
         queued: task ids of its activities that wait or run in the shared queue. Read in the
             same snapshot as ``messages``.
-        crashes: lanes that died while this instance was busy and made no progress.
+        crashes: lanes that died while this instance was busy or had a message, without progress.
     """
 
     instance_id: str

@@ -68,6 +68,7 @@ def take_over(hub: Hub) -> int:
     expired = [lane for lane in hub.lanes.values() if lane.until <= now]
     for lane in expired:
         for row in lane.owned.values():
+            row.surface(now)
             _blame(row)
         for activity in lane.claimed.values():
             activity.crashes += 1
@@ -76,7 +77,7 @@ def take_over(hub: Hub) -> int:
 
 
 def _blame(row: Instance) -> None:
-    if row.busy and (row.crashes < _ALWAYS_COUNTED or row.suspect):
+    if (row.busy or row.inbox) and (row.crashes < _ALWAYS_COUNTED or row.suspect):
         row.crashes += 1
 
 

@@ -144,11 +144,13 @@ def end(database: Database, lane_ids: Collection[int], *, crashed: bool) -> None
             (these,),
         )
     )
-    blame = f"busy AND (crashes < {CRASHES_FREE} OR suspect)" if crashed else "0"
+    # Of an owned instance ``wake_at`` is its first message: a turn may have been at work on it.
+    blame = f"(busy OR wake_at <= :now) AND (crashes < {CRASHES_FREE} OR suspect)"
     database.run(
-        f"UPDATE instances SET lane = 0, freed_at = ?, suspect = 0, crashes = crashes + ({blame}) "
-        "WHERE ordinal IN (SELECT value FROM json_each(?))",
-        (database.now(), owned),
+        "UPDATE instances SET lane = 0, freed_at = :now, suspect = 0, "
+        f"crashes = crashes + coalesce({blame if crashed else 0}, 0) "
+        "WHERE ordinal IN (SELECT value FROM json_each(:owned))",
+        {"now": database.now(), "owned": owned},
     )
     database.run(REWAKE, (owned,))
     database.run(

@@ -92,11 +92,12 @@ class Keeper:
             self.orphans = self.orphan_activities = frozenset()
             return
         await self._renew()
-        for work in waiting:
-            if not self._is_known(work.kind, work.name):
-                self._warn(work.kind, work.name)
         late = await self._hub.store.unclaimed(self._source.profile.unregistered_grace)
         unknown = [work for work in late if not self._is_known(work.kind, work.name)]
+        # With a short grace, what fails now may be too young to be among those that wait.
+        for work in (*waiting, *unknown):
+            if not self._is_known(work.kind, work.name):
+                self._warn(work.kind, work.name)
         self.orphans = frozenset(work.name for work in unknown if work.kind == "orchestration")
         self.orphan_activities = frozenset(work.name for work in unknown if work.kind == "activity")
         if unknown:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from durabletask.store import Batch
 
-__all__ = ["Pace", "is_small"]
+__all__ = ["SMALL", "Pace", "is_small"]
 
 QUICK_SECONDS = 0.001
 """A commit that takes longer had better not hold up the event loop."""
@@ -21,7 +21,7 @@ QUICK_SECONDS = 0.001
 SMOOTHING = 0.125
 
 SMALL = 4
-"""Writes in a batch that is small."""
+"""Writes in a batch, or rows in a query, that are small."""
 
 
 def is_small(batch: Batch) -> bool:

@@ -21,7 +21,7 @@ from durabletask.stores.sqlite.guard import CommitGuard
 from durabletask.stores.sqlite.lanefiles import LaneFiles
 from durabletask.stores.sqlite.location import prepare
 from durabletask.stores.sqlite.options import SQLiteOptions
-from durabletask.stores.sqlite.pace import Pace, is_small
+from durabletask.stores.sqlite.pace import SMALL, Pace, is_small
 from durabletask.stores.sqlite.poll import poll, unclaimed
 from durabletask.stores.sqlite.thread import DatabaseThread
 from durabletask.stores.sqlite.upkeep import Upkeep
@@ -210,12 +210,22 @@ class SQLiteStore(Store):
     async def get_instances(
         self, instance_ids: Sequence[str], *, payloads: bool
     ) -> dict[str, InstanceRecord]:
-        hub = self._open.hub
-        return await self._open.reader.run(
-            lambda database: database.read(
-                lambda: queries.get(database, hub, instance_ids, payloads=payloads)
+        running = self._open
+
+        def job(database: Database) -> dict[str, InstanceRecord]:
+            return database.read(
+                lambda: queries.get(database, running.hub, instance_ids, payloads=payloads)
             )
-        )
+
+        # A look at a row or two takes less time than to ask the thread for it.
+        if len(instance_ids) <= SMALL and running.pace.is_quick:
+            database = running.reader.borrow()
+            if database is not None:
+                try:
+                    return job(database)
+                finally:
+                    running.reader.give_back()
+        return await running.reader.run(job)
 
     async def query_instances(
         self, query: OrchestrationQuery

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from durabletask.store import Batch, Turn
-    from durabletask.stores.sqlite.commit import Owned
     from durabletask.stores.sqlite.database import Database
+    from durabletask.stores.sqlite.standing import Owned
 
 __all__ = ["append", "sole_turn"]
 

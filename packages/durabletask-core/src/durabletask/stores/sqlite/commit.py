@@ -17,6 +17,7 @@ from durabletask.store import FINISHED_STATUSES, CommitResult
 from durabletask.stores.sqlite.erase import erase
 from durabletask.stores.sqlite.lanes import fenced, is_live
 from durabletask.stores.sqlite.schema import REWAKE
+from durabletask.stores.sqlite.standing import Owned, Standing, may_replace, mentioned
 from durabletask.stores.sqlite.values import encode, numbers
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from durabletask.store import Batch, InstanceUpdate, Message, NewInstance, Turn
     from durabletask.stores.sqlite.database import Database
 
-__all__ = ["CLEAN", "Owned", "commit"]
+__all__ = ["CLEAN", "commit"]
 
 RECORD = "UPDATE lanes SET batch = ?, outcome = ? WHERE lane_id = ?"
 
@@ -65,30 +66,6 @@ CLAIMED = "activity_id = v.column1 AND token = v.column2 AND lane <> 0"
 """An activity whose current claim has this token: tokens count the claims of a row."""
 
 Columns = dict[str, Any]
-
-
-Owned = dict[str, "Standing"]
-
-
-class Standing:
-    """Where an instance stands at this point of the batch."""
-
-    __slots__ = ("execution_id", "lane", "ordinal", "parent_id", "status")
-
-    def __init__(
-        self, ordinal: int, execution_id: str, lane: int, status: str, parent_id: str | None
-    ) -> None:
-        self.ordinal = ordinal
-        self.execution_id = execution_id
-        self.lane = lane
-        self.status = status
-        self.parent_id = parent_id
-
-    def receives(self, message: Message) -> bool:
-        """Whether a message goes into the inbox, or is dropped."""
-        return self.status not in FINISHED_STATUSES and (
-            message.execution_id is None or message.execution_id == self.execution_id
-        )
 
 
 def commit(database: Database, hub: int, batch: Batch, owned: Owned) -> CommitResult:
@@ -432,21 +409,6 @@ CLEAN = CommitResult()
 THESE = "(SELECT value FROM json_each(?))"
 
 
-def mentioned(batch: Batch) -> set[str]:
-    """Ids of all instances that a batch names."""
-    ids = {turn.instance_id for turn in batch.turns}
-    for new in batch.creates:
-        ids.add(new.instance_id)
-        if new.refusal is not None:
-            ids.add(new.refusal.instance_id)
-    ids.update(message.instance_id for message in batch.messages)
-    ids.update(row.instance_id for row in batch.activities)
-    ids.update(outcome.message.instance_id for outcome in batch.finished)
-    ids.update(park.instance_id for park in batch.parked)
-    ids.update(instance_id for instance_id, _ in batch.released)
-    return ids
-
-
 def waves(turns: list[Turn]) -> Iterator[list[Turn]]:
     """Cut the turns where an instance comes again: its earlier turn has to be written first."""
     wave: list[Turn] = []
@@ -460,15 +422,6 @@ def waves(turns: list[Turn]) -> Iterator[list[Turn]]:
         wave.append(turn)
     if wave:
         yield wave
-
-
-def may_replace(new: NewInstance, existing: Standing) -> bool:
-    """Whether an existing instance may be deleted for a new one."""
-    return (
-        existing.status in new.replace
-        and existing.status in FINISHED_STATUSES
-        and new.replace_child_of in (None, existing.parent_id)
-    )
 
 
 def updated(update: InstanceUpdate) -> Columns:

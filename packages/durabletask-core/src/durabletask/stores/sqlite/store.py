@@ -15,7 +15,7 @@ from durabletask.errors import BackendClosedError, BackendUnavailableError, Lane
 from durabletask.store import Store
 from durabletask.stores.sqlite import lanes, queries
 from durabletask.stores.sqlite.append import append, sole_turn
-from durabletask.stores.sqlite.commit import CLEAN, Owned, commit
+from durabletask.stores.sqlite.commit import CLEAN, commit
 from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.guard import CommitGuard
 from durabletask.stores.sqlite.lanefiles import LaneFiles
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Unclaimed,
         Work,
     )
+    from durabletask.stores.sqlite.standing import Owned
 
 __all__ = ["SQLiteStore"]
 

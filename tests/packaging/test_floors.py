@@ -19,7 +19,7 @@ import pytest
 FLOORS = (
     {"errors", "limits", "serialization"},
     {"actions", "entities", "history", "state", "task"},
-    {"backend", "engine"},
+    {"arguments", "backend", "engine"},
     {"plugins", "store"},
     {"client", "worker"},
     {"stores", "testing"},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from durabletask.arguments import check_type, checked_query, microseconds, seconds
 from durabletask.backend import ReusePolicy, StartRequest
 from durabletask.errors import ArgumentTypeError, BackendClosedError
+from durabletask.limits import checked_tags
 from durabletask.plugins import SharedBackend
 from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
 from durabletask.state import OrchestrationQuery, Page, PurgeResult
@@ -16,6 +17,7 @@ from durabletask.task._decorators import definition_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from datetime import datetime, timedelta
     from types import TracebackType
 
     from durabletask.backend import Backend
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from durabletask.state import OrchestrationState
 
 __all__ = ["ReusePolicy", "TaskHubClient"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TaskHubClient:
@@ -45,6 +45,7 @@ class TaskHubClient:
 
     Raises:
         BackendUrlError, BackendNotFoundError, ConfigurationError: the URL or backend is unusable.
+        ArgumentTypeError: an argument is of the wrong type; calls raise it as well.
 
     Example::
 
@@ -61,6 +62,7 @@ class TaskHubClient:
         task_hub_name: str | None = None,
         data_converter: DataConverter = DEFAULT_CONVERTER,
     ) -> None:
+        check_type(data_converter, DataConverter, "data_converter", "a DataConverter object")
         self._shared = SharedBackend(url, backend=backend, task_hub_name=task_hub_name)
         self._converter = data_converter
         self._held: _Held | None = None
@@ -135,16 +137,21 @@ class TaskHubClient:
         Raises:
             InstanceAlreadyExistsError: the id is taken, finished or not.
             SerializationError, PayloadTooLargeError: the input cannot be stored.
-            InvalidRequestError: an argument is unusable. In each case nothing was written.
+            InvalidRequestError, ArgumentTypeError: an argument is unusable. In each case nothing
+                was written.
         """
         name, own_version = _name_and_version(orchestration)
+        if version is not None:
+            check_type(version, str, "version", "text or None")
+        if reuse_id_policy is not None:
+            check_type(reuse_id_policy, ReusePolicy, "reuse_id_policy", "a ReusePolicy or None")
         request = StartRequest(
             name=name,
             instance_id=instance_id,
             input=self._converter.serialize(input, where=f"the input of orchestration {name!r}"),
             version=version if version is not None else own_version,
-            tags=dict(tags) if tags else None,
-            start_at=_instant(start_at),
+            tags=None if tags is None else checked_tags(tags) or None,
+            start_at=microseconds(start_at),
             reuse=reuse_id_policy or ReusePolicy(),
         )
         async with self._backend() as backend:
@@ -161,6 +168,7 @@ class TaskHubClient:
 
         ``fetch_payloads=False`` leaves input, output and custom status out.
         """
+        check_type(instance_id, str, "an instance id", "text")
         async with self._backend() as backend:
             state = await backend.get_instance(instance_id, fetch_payloads=fetch_payloads)
         return None if state is None else self._decoding(state)
@@ -177,15 +185,17 @@ class TaskHubClient:
             TimeoutError: it is still PENDING. Nothing is cancelled.
             InstanceNotFoundError: there is no such instance, or it was purged meanwhile.
         """
+        check_type(instance_id, str, "an instance id", "text")
         async with self._backend() as backend:
-            return self._decoding(await backend.wait_for_start(instance_id, _seconds(timeout)))
+            return self._decoding(await backend.wait_for_start(instance_id, seconds(timeout)))
 
     async def wait_for_orchestration_completion(
         self, instance_id: str, *, timeout: timedelta | float | None = None
     ) -> OrchestrationState:
         """Wait until the instance is COMPLETED, FAILED or TERMINATED. Raises as above."""
+        check_type(instance_id, str, "an instance id", "text")
         async with self._backend() as backend:
-            return self._decoding(await backend.wait_for_completion(instance_id, _seconds(timeout)))
+            return self._decoding(await backend.wait_for_completion(instance_id, seconds(timeout)))
 
     async def get_orchestration_history(self, instance_id: str) -> list[HistoryEvent]:
         """The committed history of the current execution.
@@ -193,6 +203,7 @@ class TaskHubClient:
         Raises:
             InstanceNotFoundError, CapabilityError.
         """
+        check_type(instance_id, str, "an instance id", "text")
         async with self._backend() as backend:
             backend.capabilities.require("history")
             return await backend.get_history(instance_id)
@@ -203,16 +214,17 @@ class TaskHubClient:
         Raises:
             CapabilityError, InvalidRequestError.
         """
+        query = OrchestrationQuery() if query is None else checked_query(query)
         async with self._backend() as backend:
             backend.capabilities.require("query")
-            page = await backend.query_instances(query or OrchestrationQuery())
+            page = await backend.query_instances(query)
         return Page([self._decoding(state) for state in page.items], page.continuation_token)
 
     async def iter_orchestrations(
         self, query: OrchestrationQuery | None = None
     ) -> AsyncIterator[OrchestrationState]:
         """All instances that match, page after page."""
-        query = query or OrchestrationQuery()
+        query = OrchestrationQuery() if query is None else checked_query(query)
         while True:
             page = await self.query_orchestrations(query)
             for state in page.items:
@@ -231,17 +243,22 @@ class TaskHubClient:
         Raises:
             InstanceNotFoundError, InvalidRequestError, SerializationError: nothing was written.
         """
+        check_type(instance_id, str, "an instance id", "text")
         payload = self._converter.serialize(data, where=f"the data of event {event_name!r}")
         async with self._backend() as backend:
             await backend.raise_event(instance_id, event_name, payload)
 
     async def suspend_orchestration(self, instance_id: str, reason: str | None = None) -> None:
         """Suspend; what arrives meanwhile is kept in order. No-op if suspended or finished."""
+        check_type(instance_id, str, "an instance id", "text")
+        check_type(reason, str | None, "reason", "text or None")
         async with self._backend() as backend:
             await backend.suspend_instance(instance_id, reason)
 
     async def resume_orchestration(self, instance_id: str, reason: str | None = None) -> None:
         """Resume a suspended instance, or release one that was set aside. Else a no-op."""
+        check_type(instance_id, str, "an instance id", "text")
+        check_type(reason, str | None, "reason", "text or None")
         async with self._backend() as backend:
             await backend.resume_instance(instance_id, reason)
 
@@ -253,6 +270,7 @@ class TaskHubClient:
         ``recursive`` ends its unfinished sub-orchestrations too. Running activities are not
         interrupted; their results are dropped.
         """
+        check_type(instance_id, str, "an instance id", "text")
         output = self._converter.serialize(reason, where="the reason of a termination")
         async with self._backend() as backend:
             await backend.terminate_instance(instance_id, output, recursive=recursive)
@@ -263,6 +281,7 @@ class TaskHubClient:
         self, instance_id: str, *, recursive: bool = False
     ) -> PurgeResult:
         """Delete a finished instance with its history; one that runs is left alone (count 0)."""
+        check_type(instance_id, str, "an instance id", "text")
         async with self._backend() as backend:
             return await backend.purge_instances(instance_id, recursive=recursive)
 
@@ -270,6 +289,7 @@ class TaskHubClient:
         self, query: OrchestrationQuery, *, recursive: bool = False
     ) -> PurgeResult:
         """Delete all finished instances that match, in small steps."""
+        query = checked_query(query)
         async with self._backend() as backend:
             backend.capabilities.require("query")
             return await backend.purge_instances(query, recursive=recursive)
@@ -297,23 +317,3 @@ def _name_and_version(orchestration: Callable[..., Any] | str) -> tuple[str, str
     raise ArgumentTypeError(
         f"orchestration must be a function or a name, not {type(orchestration).__name__}"
     )
-
-
-def _instant(start_at: datetime | timedelta | None) -> int | None:
-    if start_at is None:
-        return None
-    if isinstance(start_at, timedelta):
-        start_at = datetime.now(UTC) + start_at
-    if not isinstance(start_at, datetime):
-        raise ArgumentTypeError(
-            f"start_at must be a datetime or a timedelta, not {type(start_at).__name__}"
-        )
-    if start_at.tzinfo is None:
-        start_at = start_at.replace(tzinfo=UTC)
-    return (start_at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _seconds(timeout: timedelta | float | None) -> float | None:
-    if timeout is None:
-        return None
-    return timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)

@@ -112,6 +112,11 @@ class Registry:
         definition = _definition(function, "activity", name)
         if _is_taken(self._activities, definition, function):
             return function
+        if inspect.isgeneratorfunction(function):
+            raise RegistrationError(
+                f"{definition.name!r} is a generator, which an activity cannot be: return the "
+                "result, or register it with add_orchestration"
+            )
         takes_input, has_default = _shape(function, definition)
         self._activities[definition.name] = ActivityRegistration(
             name=definition.name,

@@ -53,7 +53,7 @@ def orchestration(
         version: the version that callers ask for when they name the function.
 
     Raises:
-        RegistrationError: the name is blank, or this is no function.
+        RegistrationError: the name is blank, the version is no text, or this is no function.
     """
 
     def mark(function: F) -> F:
@@ -88,7 +88,7 @@ def activity(
             functions that take microseconds and never block.
 
     Raises:
-        RegistrationError: the name is blank, or this is no function.
+        RegistrationError: the name is blank, the version is no text, or this is no function.
     """
 
     def mark(function: F) -> F:
@@ -115,7 +115,7 @@ def definition_of(function: Callable[..., Any]) -> Definition:
     return Definition(name)
 
 
-def _mark(function: F, kind: str, name: Any, version: str | None, inline: bool = False) -> F:
+def _mark(function: F, kind: str, name: Any, version: Any, inline: bool = False) -> F:
     if not callable(function):
         raise RegistrationError(
             f"@task.{kind} decorates a function, not {type(function).__name__}; its options are "
@@ -125,6 +125,8 @@ def _mark(function: F, kind: str, name: Any, version: str | None, inline: bool =
         name = definition_of(function).name
     elif not isinstance(name, str) or not name.strip():
         raise RegistrationError(f"@task.{kind} needs a name= of visible text, not {name!r}")
+    if version is not None and not isinstance(version, str):
+        raise RegistrationError(f"@task.{kind} needs a version= of text, not {version!r}")
     # One attribute on the function itself: a wrapper would hide its signature and its type.
     setattr(function, _ATTRIBUTE, Definition(name, kind, version, inline))
     return function

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from durabletask.errors import ConfigurationError
 
 __all__ = ["WorkerOptions"]
+
+_Bound = tuple[Any, int, str]
+"""Type, least value, and both in words."""
+
+_SOME: _Bound = (int, 1, "a whole number, at least 1")
+_ANY: _Bound = (int, 0, "a whole number and not negative")
+_TIME: _Bound = (int | float, 0, "a number of seconds and not negative")
+
+_BOUNDS: dict[str, _Bound] = {
+    "max_concurrent_orchestrations": _SOME,
+    "max_concurrent_activities": _SOME,
+    "max_activity_threads": _SOME,
+    "max_cached_sessions": _ANY,
+    "unregistered_grace": _TIME,
+    "stop_timeout": _TIME,
+    "slow_turn": _TIME,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +46,7 @@ class WorkerOptions:
         slow_turn: a turn that blocks the event loop for longer is logged as a warning.
 
     Raises:
-        ConfigurationError: a value is out of range.
+        ConfigurationError: a value is out of range or of the wrong type.
     """
 
     max_concurrent_orchestrations: int = 1000
@@ -42,16 +59,11 @@ class WorkerOptions:
     slow_turn: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in (
-            "max_concurrent_orchestrations",
-            "max_concurrent_activities",
-            "max_activity_threads",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("max_cached_sessions", "unregistered_grace", "stop_timeout", "slow_turn"):
-            if not getattr(self, name) >= 0:
-                raise ConfigurationError(f"{name} must not be negative, not {getattr(self, name)}")
+        for name, (kind, least, wanted) in _BOUNDS.items():
+            value = getattr(self, name)
+            # Said this way round, NaN is refused too.
+            if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+                raise ConfigurationError(f"{name} must be {wanted}, not {value!r}")
         if self.nondeterminism not in ("park", "fail"):
             raise ConfigurationError(
                 f"nondeterminism must be 'park' or 'fail', not {self.nondeterminism!r}"

@@ -8,6 +8,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from durabletask.arguments import check_type
 from durabletask.backend import WorkerProfile
 from durabletask.engine import Registry
 from durabletask.errors import WorkerStateError
@@ -47,6 +48,7 @@ class TaskHubWorker:
 
     Raises:
         BackendUrlError, BackendNotFoundError, ConfigurationError: the URL or backend is unusable.
+        ArgumentTypeError: an argument is of the wrong type.
 
     Example::
 
@@ -66,6 +68,8 @@ class TaskHubWorker:
         options: WorkerOptions | None = None,
         data_converter: DataConverter = DEFAULT_CONVERTER,
     ) -> None:
+        check_type(options, WorkerOptions | None, "options", "a WorkerOptions object")
+        check_type(data_converter, DataConverter, "data_converter", "a DataConverter object")
         self._shared = SharedBackend(url, backend=backend, task_hub_name=task_hub_name)
         self._options = options or WorkerOptions()
         self._converter = data_converter

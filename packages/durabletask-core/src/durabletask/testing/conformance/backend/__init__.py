@@ -10,6 +10,7 @@ from durabletask.testing.conformance.backend.continuing import ContinuingSuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.fixtures import BackendFactory, BackendFixtures
+from durabletask.testing.conformance.backend.handing import WorkItemSuite
 from durabletask.testing.conformance.backend.outage import (
     LEASE,
     FragileFactory,
@@ -20,6 +21,8 @@ from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
+from durabletask.testing.conformance.backend.sharing import SharingSuite
+from durabletask.testing.conformance.backend.sizing import SizeSuite
 from durabletask.testing.conformance.backend.starting import StartSuite
 from durabletask.testing.conformance.backend.storing import StorageSuite
 from durabletask.testing.conformance.backend.suite import BackendSuite
@@ -45,10 +48,13 @@ __all__ = [
     "ReplaySuite",
     "RetrySuite",
     "SerializationSuite",
+    "SharingSuite",
+    "SizeSuite",
     "StartSuite",
     "StorageSuite",
     "SuspendSuite",
     "TerminateSuite",
     "TimerSuite",
     "WatchSuite",
+    "WorkItemSuite",
 ]

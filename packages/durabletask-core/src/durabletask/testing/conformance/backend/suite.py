@@ -7,10 +7,13 @@ from durabletask.testing.conformance.backend.composites import CompositeSuite
 from durabletask.testing.conformance.backend.continuing import ContinuingSuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
+from durabletask.testing.conformance.backend.handing import WorkItemSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
+from durabletask.testing.conformance.backend.sharing import SharingSuite
+from durabletask.testing.conformance.backend.sizing import SizeSuite
 from durabletask.testing.conformance.backend.starting import StartSuite
 from durabletask.testing.conformance.backend.storing import StorageSuite
 from durabletask.testing.conformance.backend.suspending import SuspendSuite
@@ -31,12 +34,15 @@ class BackendSuite(
     ReplaySuite,
     RetrySuite,
     SerializationSuite,
+    SharingSuite,
+    SizeSuite,
     StartSuite,
     StorageSuite,
     SuspendSuite,
     TerminateSuite,
     TimerSuite,
     WatchSuite,
+    WorkItemSuite,
 ):
     """Everything that seam 1 promises, through clients, workers and work item sources.
 

@@ -1,0 +1,165 @@
+"""Work items among several workers: limits, registrations, and workers that leave."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from durabletask import task
+from durabletask.backend import ActivityResult, ActivityWorkItem, OrchestrationWorkItem
+from durabletask.state import OrchestrationStatus
+from durabletask.testing.conformance.backend.driver import PATIENCE, Body, HubDriver
+from durabletask.testing.conformance.backend.taker import (
+    WAITING,
+    TakerFactory,
+    TakerFixtures,
+    calls,
+    ends,
+)
+
+__all__ = ["SharingSuite"]
+
+
+@pytest.mark.asyncio
+class SharingSuite(TakerFixtures):
+    """Who gets what."""
+
+    async def test_turns_keep_to_the_limit(self, hub: HubDriver, open_taker: TakerFactory) -> None:
+        """**turn-single** No more turns are out than the profile allows; the next comes then."""
+        taker = await open_taker(max_orchestrations=2)
+        ids = {await hub.start("o", n) for n in range(5)}
+        out = [await taker.turn(), await taker.turn()]
+        assert await taker.rests()
+        while out:
+            item = out.pop(0)
+            ids.remove(item.instance_id)
+            taker.source.complete_orchestration(item, ends())
+            if len(ids) > len(out):
+                out.append(await taker.turn())
+                assert len({each.instance_id for each in out}) == len(out) <= 2
+        assert ids == set()
+        assert await taker.rests()
+
+    async def test_activities_keep_to_the_limit(
+        self, hub: HubDriver, open_taker: TakerFactory
+    ) -> None:
+        """**activity-once** No more activities are out than the profile allows."""
+        taker = await open_taker(max_activities=3)
+        instance_id = await hub.start("o")
+        taker.source.complete_orchestration(await taker.turn(), calls(*range(1, 8)))
+        out = [await taker.activity() for _ in range(3)]
+        assert await taker.rests()
+        done: list[int] = []
+        while len(done) < 7:
+            if out:
+                activity = out.pop()
+                taker.source.complete_activity(activity, ActivityResult("0"))
+                done.append(activity.task_id)
+                continue
+            item = await taker.next()
+            if isinstance(item, OrchestrationWorkItem):
+                taker.source.complete_orchestration(item, WAITING)
+            elif isinstance(item, ActivityWorkItem):
+                out.append(item)
+        assert sorted(done) == list(range(1, 8))
+        assert (await hub.state(instance_id)).runtime_status is OrchestrationStatus.RUNNING
+
+    async def test_each_gets_what_it_knows(self, hub: HubDriver, open_taker: TakerFactory) -> None:
+        """**failure-unregistered** A source hands out only what its profile names."""
+        none: frozenset[str] = frozenset()
+        only_turns = await open_taker(activities=none)
+        only_activities = await open_taker(orchestrations={})
+        others = await open_taker(orchestrations={"other": "code"}, activities=frozenset({"b"}))
+        ids = [await hub.start("o") for _ in range(3)]
+        for _ in ids:
+            only_turns.source.complete_orchestration(await only_turns.turn(), calls(1))
+        for _ in ids:
+            activity = await only_activities.activity()
+            assert activity.name == "a"
+            only_activities.source.complete_activity(activity, ActivityResult("1"))
+        for _ in ids:
+            only_turns.source.complete_orchestration(await only_turns.turn(), ends())
+        for instance_id in ids:
+            await hub.result(instance_id)
+        assert await others.rests()
+        other = await hub.start("other")
+        turn = await others.turn()
+        assert (turn.instance_id, turn.name) == (other, "other")
+        others.source.complete_orchestration(turn, ends())
+        await hub.result(other)
+
+    async def test_drain_stops_handing_out(self, hub: HubDriver, open_taker: TakerFactory) -> None:
+        """**failure-infra** After ``drain`` the source gives nothing; others take over."""
+        leaving = await open_taker()
+        instance_id = await hub.start("o")
+        leaving.source.complete_orchestration(await leaving.turn(), WAITING)
+        waiting = asyncio.ensure_future(leaving.source.receive())
+        await leaving.source.drain(5.0)
+        assert await asyncio.wait_for(waiting, PATIENCE) == []
+        await leaving.source.drain(5.0)
+        staying = await open_taker()
+        await hub.client.raise_event(instance_id, "e")
+        turn = await staying.turn()
+        assert (turn.instance_id, turn.sequence) == (instance_id, 1)
+        staying.source.complete_orchestration(turn, ends())
+        await hub.result(instance_id)
+
+    async def test_drain_waits_for_what_is_out(
+        self, hub: HubDriver, open_taker: TakerFactory, other_hub: HubDriver
+    ) -> None:
+        """**failure-infra** What is handed back within the limit is durable afterwards."""
+        leaving = await open_taker()
+        instance_id = await hub.start("o")
+        turn = await leaving.turn()
+        draining = asyncio.ensure_future(leaving.source.drain(PATIENCE))
+        await asyncio.sleep(0.02)
+        assert not draining.done()
+        leaving.source.complete_orchestration(turn, ends('"in time"'))
+        await asyncio.wait_for(draining, PATIENCE)
+        assert (await other_hub.state(instance_id)).result == "in time"
+
+    async def test_drain_gives_up_the_rest(self, hub: HubDriver, open_taker: TakerFactory) -> None:
+        """**failure-infra** What is not handed back in time goes to others, and counts once."""
+        leaving = await open_taker()
+        instance_id = await hub.start("o")
+        turn = await leaving.turn()
+        await leaving.source.drain(0.05)
+        staying = await open_taker()
+        again = await staying.turn()
+        assert (again.instance_id, again.sequence) == (instance_id, 0)
+        leaving.source.complete_orchestration(turn, ends('"late"'))
+        staying.source.complete_orchestration(again, ends('"in time"'))
+        assert await hub.result(instance_id) == "in time"
+
+    async def test_workers_share_by_registration(
+        self, hub: HubDriver, other_hub: HubDriver
+    ) -> None:
+        """**failure-unregistered** Two workers that know different halves do the whole."""
+        ran: set[str] = set()
+
+        @task.orchestration
+        def here(ctx: task.OrchestrationContext) -> Body:
+            ran.add("here")
+            values = [(yield ctx.call_activity("left")), (yield ctx.call_activity("right"))]
+            return [*values, (yield ctx.call_sub_orchestration("there"))]
+
+        @task.orchestration
+        def there(ctx: task.OrchestrationContext) -> Body:
+            ran.add("there")
+            return [(yield ctx.call_activity("right")), (yield ctx.call_activity("left"))]
+
+        @task.activity
+        def left(ctx: task.ActivityContext) -> str:
+            return "l"
+
+        @task.activity
+        async def right(ctx: task.ActivityContext) -> str:
+            return "r"
+
+        await hub.work(here, left)
+        await other_hub.work(there, right)
+        ids = [await home.start("here") for home in (hub, other_hub) for _ in range(5)]
+        for instance_id in ids:
+            assert await hub.result(instance_id) == ["l", "r", ["r", "l"]]
+        assert ran == {"here", "there"}

@@ -7,6 +7,7 @@ Subclass :class:`BackendSuite` in a test module of yours and override its fixtur
 from durabletask.testing.conformance.backend.bodies import BodySuite
 from durabletask.testing.conformance.backend.composites import CompositeSuite
 from durabletask.testing.conformance.backend.continuing import ContinuingSuite
+from durabletask.testing.conformance.backend.determinism import DeterminismSuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.fixtures import BackendFactory, BackendFixtures
@@ -39,6 +40,7 @@ __all__ = [
     "BodySuite",
     "CompositeSuite",
     "ContinuingSuite",
+    "DeterminismSuite",
     "EventSuite",
     "FailureSuite",
     "FragileFactory",

@@ -99,16 +99,16 @@ class StorageSuite(BackendFixtures):
 
         await hub.work(stepping, echo)
         instance_id = await hub.start(stepping)
-        finished = False
-        while not finished:
+        while True:
             state = await other_hub.state(instance_id)
-            finished = state.runtime_status.is_finished
             history = await other_hub.history(instance_id)
             scheduled = sum(isinstance(event, TaskScheduled) for event in history)
             if state.custom_status is not None:
                 assert scheduled > state.custom_status, "a status without the rest of its turn"
+            if state.runtime_status.is_finished:
+                assert (state.custom_status, scheduled) == (steps - 1, steps)
+                break
             await asyncio.sleep(0.001)
-        assert (state.custom_status, scheduled) == (steps - 1, steps)
 
     async def test_what_is_not_durable_has_no_effect(
         self, fragile: tuple[HubDriver, Outage], hub: HubDriver

@@ -5,6 +5,7 @@ from __future__ import annotations
 from durabletask.testing.conformance.backend.bodies import BodySuite
 from durabletask.testing.conformance.backend.composites import CompositeSuite
 from durabletask.testing.conformance.backend.continuing import ContinuingSuite
+from durabletask.testing.conformance.backend.determinism import DeterminismSuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.handing import WorkItemSuite
@@ -28,6 +29,7 @@ class BackendSuite(
     BodySuite,
     CompositeSuite,
     ContinuingSuite,
+    DeterminismSuite,
     EventSuite,
     FailureSuite,
     PurgeSuite,

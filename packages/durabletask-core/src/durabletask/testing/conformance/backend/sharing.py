@@ -132,6 +132,25 @@ class SharingSuite(TakerFixtures):
         staying.source.complete_orchestration(again, ends('"in time"'))
         assert await hub.result(instance_id) == "in time"
 
+    async def test_what_was_lost_has_no_history(
+        self, hub: HubDriver, open_taker: TakerFactory
+    ) -> None:
+        """**turn-single** ``load_history`` of an item whose ownership was lost is empty."""
+        leaving = await open_taker()
+        instance_id = await hub.start("o")
+        leaving.source.complete_orchestration(await leaving.turn(), WAITING)
+        await hub.client.raise_event(instance_id, "e")
+        lost = await leaving.turn()
+        assert lost.sequence == 1
+        await leaving.source.drain(0)
+        staying = await open_taker()
+        kept = await staying.turn()
+        assert await leaving.source.load_history([lost]) == [[]]
+        [history] = await staying.source.load_history([kept])
+        assert len(history) == 2
+        staying.source.complete_orchestration(kept, ends())
+        await hub.result(instance_id)
+
     async def test_workers_share_by_registration(
         self, hub: HubDriver, other_hub: HubDriver
     ) -> None:

@@ -31,7 +31,7 @@ def types(session: nox.Session) -> None:
     """Types: mypy strict on every source, pyright as a second reader."""
     install(session, "types")
     session.run("mypy")
-    session.run("basedpyright", "--warnings", "--project", "pyproject.toml")
+    session.run("basedpyright", "--warnings", "--pythonpath", f"{session.bin}/python")
 
 
 @nox.session

@@ -14,8 +14,8 @@ class StoreOptions:
     Attributes:
         lease: a worker that is silent for so long may be replaced by another.
         poll_interval: the longest time between two looks for work; hints make them earlier.
-        local_backlog: activities a worker keeps to itself while others are about; what exceeds
-            it goes to the shared queue.
+        local_backlog: activities a worker keeps to itself while others are about, but never more
+            than it can run at one time; what exceeds it goes to the shared queue.
         idle_release: an idle instance is given up after so long if other workers are about.
         client_lease: as ``lease``, for a process that only starts and signals instances.
         probation_after: worker deaths after which a busy instance is suspected.

@@ -241,7 +241,8 @@ class StoreWorkItemSource(WorkItemSource):
         local: list[TaskScheduled] = []
         known = self.profile.activities
         ended = outcome.ended
-        room = self._hub.options.local_backlog - len(self.holdings.activities)
+        backlog = min(self._hub.options.local_backlog, self.profile.max_activities)
+        room = backlog - len(self.holdings.activities) - self._activities_out
         alone = self.standing is None or self.standing.workers <= 1
         for event in outcome.activities:
             if event.name in known and not ended and (alone or room > len(local)):

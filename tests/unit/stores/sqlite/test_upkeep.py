@@ -156,7 +156,7 @@ class TestLooking:
     def test_the_longer_idle_the_seldomer(
         self, database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """From 2 ms just after a commit to 30 ms."""
+        """From 2 ms just after a commit to 40 ms."""
         tasks, _ = chores(path)
         moment = time.monotonic()
         monkeypatch.setattr(time, "monotonic", lambda: moment)

@@ -3,7 +3,7 @@
 SQLite has no notifications. ``PRAGMA data_version`` is the next best thing: it changes when
 another connection has committed, and costs microseconds. A busy writer looks every 2 ms, and an
 idle one as often as 2 % of the idle time allows: every 2 ms just after some activity, every
-30 ms later on.
+40 ms later on.
 
 Checkpoints never run inside a commit, where they would make one batch in some hundreds wait for
 tens of milliseconds: the writer makes them when nothing waits, or when the log has grown by
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Upkeep"]
 
 PAUSE_SHORTEST = 0.002
-PAUSE_LONGEST = 0.030
+PAUSE_LONGEST = 0.040
 PAUSE_SHARE = 0.02
 
 CHECKPOINT_BYTES = 4 * 1024 * 1024

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from durabletask.testing.conformance.backend import BackendFactory, FragileFactory, Outage
 
 _names = itertools.count()
+FRAGILE = StoreOptions(
+    lease=LEASE, poll_interval=LEASE / 4, probation_delay=LEASE / 4, poison_after=3
+)
 
 
 def factory(name: str) -> BackendFactory:
@@ -53,7 +56,7 @@ class TestMemoryBackend(BackendSuite):
     def fragile_factory(self, hub_name: str) -> FragileFactory:
         async def opened() -> tuple[Backend, Outage]:
             store = FragileStore(MemoryStore(hub_name))
-            backend = StoreBackend(store, StoreOptions(lease=LEASE, poll_interval=LEASE / 4))
+            backend = StoreBackend(store, FRAGILE)
             await backend.open()
             return backend, store
 

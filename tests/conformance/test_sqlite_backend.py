@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from durabletask.backend import Backend
     from durabletask.testing.conformance.backend import BackendFactory, FragileFactory, Outage
 
+FRAGILE = StoreOptions(
+    lease=LEASE, poll_interval=LEASE / 4, probation_delay=LEASE / 4, poison_after=3
+)
+
 
 def store_in(folder: Path, task_hub: str) -> SQLiteStore:
     """A store of one hub in the file of the test."""
@@ -50,7 +54,7 @@ class TestSQLiteBackend(BackendSuite):
     def fragile_factory(self, tmp_path: Path) -> FragileFactory:
         async def opened() -> tuple[Backend, Outage]:
             store = FragileStore(store_in(tmp_path, "default"))
-            backend = StoreBackend(store, StoreOptions(lease=LEASE, poll_interval=LEASE / 4))
+            backend = StoreBackend(store, FRAGILE)
             await backend.open()
             return backend, store
 

@@ -18,6 +18,7 @@ from durabletask.testing.conformance.backend.outage import (
     FragileStore,
     Outage,
 )
+from durabletask.testing.conformance.backend.poisoning import PoisonSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
@@ -46,6 +47,7 @@ __all__ = [
     "FragileFactory",
     "FragileStore",
     "Outage",
+    "PoisonSuite",
     "PurgeSuite",
     "ReplaySuite",
     "RetrySuite",

@@ -42,7 +42,8 @@ class Outage(Protocol):
 FragileFactory = Callable[[], Awaitable[tuple[Backend, Outage]]]
 """Gives, at every call, another opened Backend of the hub of ``backend_factory``, and its outage.
 
-A worker that is cut off must lose its work to others within :data:`LEASE` seconds or so.
+A worker that is cut off must lose its work to others within :data:`LEASE` seconds or so, and what
+it died with is to be set aside after a few such deaths, without long waits in between.
 """
 
 LEASE = 0.4

@@ -9,6 +9,7 @@ from durabletask.testing.conformance.backend.determinism import DeterminismSuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.handing import WorkItemSuite
+from durabletask.testing.conformance.backend.poisoning import PoisonSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
@@ -32,6 +33,7 @@ class BackendSuite(
     DeterminismSuite,
     EventSuite,
     FailureSuite,
+    PoisonSuite,
     PurgeSuite,
     ReplaySuite,
     RetrySuite,

@@ -21,7 +21,7 @@ NOBODY = 0
 """The owner of an instance that belongs to no lane."""
 
 
-class Instance(msgspec.Struct, kw_only=True, eq=False):
+class Instance(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """An orchestration instance with its current execution, its history and its inbox.
 
     Attributes:
@@ -30,7 +30,9 @@ class Instance(msgspec.Struct, kw_only=True, eq=False):
         suspect: it was handed to its owner as a suspect.
         inbox: visible messages by id, in delivery order.
         urgent: one of them is urgent.
-        hidden: heap of ``(visible_at, id, message)`` that are not visible yet.
+        hidden: heap of ``(visible_at, id, message)`` that are not visible yet, or None.
+
+    ``gc=False``: nothing in it refers back to it, and finished instances stay for long.
     """
 
     instance_id: str
@@ -59,7 +61,7 @@ class Instance(msgspec.Struct, kw_only=True, eq=False):
     chunks: list[bytes] = msgspec.field(default_factory=list)
     inbox: dict[int, Message] = msgspec.field(default_factory=dict)
     urgent: bool = False
-    hidden: list[tuple[int, int, Message]] = msgspec.field(default_factory=list)
+    hidden: list[tuple[int, int, Message]] | None = None
 
     @property
     def runnable(self) -> bool:
@@ -72,6 +74,8 @@ class Instance(msgspec.Struct, kw_only=True, eq=False):
             self.inbox[message_id] = message
             self.urgent = self.urgent or message.urgent
         else:
+            if self.hidden is None:
+                self.hidden = []
             heappush(self.hidden, (message.visible_at, message_id, message))
 
     def surface(self, now: int) -> None:
@@ -92,13 +96,14 @@ class Instance(msgspec.Struct, kw_only=True, eq=False):
     def forget_bound(self) -> None:
         """Delete the messages that are bound to an execution: it has ended."""
         self.inbox = {key: m for key, m in self.inbox.items() if m.execution_id is None}
-        self.hidden = [entry for entry in self.hidden if entry[2].execution_id is None]
-        heapify(self.hidden)
+        if self.hidden is not None:
+            self.hidden = [entry for entry in self.hidden if entry[2].execution_id is None]
+            heapify(self.hidden)
         self._look_for_urgent()
 
     def forget_all(self) -> None:
         """Delete every message."""
-        self.inbox, self.hidden, self.urgent = {}, [], False
+        self.inbox, self.hidden, self.urgent = {}, None, False
 
     def _look_for_urgent(self) -> None:
         if self.urgent:
@@ -110,7 +115,7 @@ class Instance(msgspec.Struct, kw_only=True, eq=False):
 
     def urgent_at(self) -> int | None:
         """When the earliest hidden urgent message becomes visible."""
-        return min((at for at, _, message in self.hidden if message.urgent), default=None)
+        return min((at for at, _, message in self.hidden or () if message.urgent), default=None)
 
 
 class Activity(msgspec.Struct, eq=False):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ReusePolicy", "TaskHubClient"]
 
+_REFUSE = ReusePolicy()
+
 
 class TaskHubClient:
     """Manages the orchestrations of one task hub.
@@ -152,10 +154,10 @@ class TaskHubClient:
             version=version if version is not None else own_version,
             tags=None if tags is None else checked_tags(tags) or None,
             start_at=microseconds(start_at),
-            reuse=reuse_id_policy or ReusePolicy(),
+            reuse=reuse_id_policy or _REFUSE,
         )
         async with self._backend() as backend:
-            if request.reuse != ReusePolicy():
+            if reuse_id_policy is not None and reuse_id_policy != _REFUSE:
                 backend.capabilities.require("reuse_policy")
             return await backend.create_instance(request)
 

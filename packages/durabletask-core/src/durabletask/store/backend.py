@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from durabletask.backend import Capabilities, StartRequest, WorkerProfile, WorkItemSource
-    from durabletask.state import OrchestrationState
+    from durabletask.state import OrchestrationState, OrchestrationStatus
     from durabletask.store.api import Store
     from durabletask.store.lane import Lane
 
@@ -109,12 +109,7 @@ class StoreBackend(Backend):
             checked_tags(request.tags)
         limit = self.capabilities.max_payload_bytes
         check_payload(request.input, f"the input of orchestration {request.name!r}", limit)
-        unfinished = request.reuse.replace - FINISHED
-        if unfinished:
-            raise InvalidRequestError(
-                "only finished instances can be replaced; terminate the instance first instead of "
-                f"listing {', '.join(sorted(status.value for status in unfinished))}"
-            )
+        replace = _replaceable(request.reuse.replace) if request.reuse.replace else frozenset()
         if request.instance_id is not None:
             check_instance_id(request.instance_id)
         now = self._store.now()
@@ -129,7 +124,7 @@ class StoreBackend(Backend):
             created_at=now,
             start_at=request.start_at or 0,
             owned=source is not None,
-            replace=frozenset(status.value for status in request.reuse.replace),
+            replace=replace,
         )
         lane = source.lane if source is not None else await self._client_lane()
         created: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -285,3 +280,14 @@ class StoreBackend(Backend):
         await source.open()
         self._hub.sources.append(source)
         return source
+
+
+def _replaceable(statuses: frozenset[OrchestrationStatus]) -> frozenset[str]:
+    """The statuses as a store knows them, all of them finished ones."""
+    unfinished = statuses - FINISHED
+    if unfinished:
+        raise InvalidRequestError(
+            "only finished instances can be replaced; terminate the instance first instead of "
+            f"listing {', '.join(sorted(status.value for status in unfinished))}"
+        )
+    return frozenset(status.value for status in statuses)

@@ -135,6 +135,27 @@ class WorkItemSuite(TakerFixtures):
         taker.source.complete_orchestration(await taker.turn(), ends("2"))
         assert await hub.result(instance_id) == 2
 
+    async def test_what_is_abandoned_keeps_its_place(
+        self, hub: HubDriver, open_taker: TakerFactory
+    ) -> None:
+        """**inbox-order** Events of an abandoned turn stay ahead of what arrived since."""
+        taker = await open_taker()
+        instance_id = await hub.start("o")
+        taker.source.complete_orchestration(await taker.turn(), WAITING)
+        await hub.client.raise_event(instance_id, "e", 0)
+        turn = await taker.turn()
+        for value in (1, 2):
+            await hub.client.raise_event(instance_id, "e", value)
+        assert await taker.rests(), "the instance is out, and handed out once"
+        taker.source.abandon(turn)
+        raised: list[EventRaised] = []
+        while len(raised) < 3:
+            turn = await taker.turn()
+            raised += [event for event in turn.events if isinstance(event, EventRaised)]
+            taker.source.complete_orchestration(turn, ends() if len(raised) == 3 else WAITING)
+        assert raised == [EventRaised("e", str(value)) for value in range(3)]
+        await hub.finish(instance_id)
+
     async def test_second_outcomes_are_dropped(
         self, hub: HubDriver, open_taker: TakerFactory
     ) -> None:

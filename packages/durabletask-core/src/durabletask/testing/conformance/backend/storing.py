@@ -13,9 +13,10 @@ from durabletask.history import TaskCompleted, TaskScheduled
 from durabletask.state import OrchestrationStatus
 from durabletask.testing.conformance.backend.driver import Body, Gate, HubDriver
 from durabletask.testing.conformance.backend.fixtures import BackendFixtures
+from durabletask.testing.conformance.backend.outage import LEASE
 
 if TYPE_CHECKING:
-    from durabletask.testing.conformance.backend.outage import Outage
+    from durabletask.testing.conformance.backend.outage import FragileFactory, Outage
 
 __all__ = ["StorageSuite"]
 
@@ -156,6 +157,36 @@ class StorageSuite(BackendFixtures):
         if hub.backend.capabilities.history:
             history = await hub.history(instance_id)
             assert sum(isinstance(event, TaskScheduled) for event in history) == 2
+
+    async def test_what_ran_ahead_is_forgotten(
+        self,
+        fragile: tuple[HubDriver, Outage],
+        fragile_factory: FragileFactory,
+        hub: HubDriver,
+    ) -> None:
+        """**turn-single** Who loses its work and gets it back goes on from what is durable."""
+        cut_off, outage = fragile
+        divided = Divided()
+        await hub.start(gathering, 1, instance_id="receiver")
+        await cut_off.work(*divided.functions("the only one"), gathering)
+        instance_id = await cut_off.start("divided")
+        await divided.reached.wait()
+        backend, _ = await fragile_factory()
+        heir = HubDriver(backend, cut_off.options)
+        try:
+            await heir.work(marker)
+            outage.begin()
+            divided.gate.open("second turn")
+            # Time enough for the heir to find the other dead, though it can do nothing of its work;
+            # whether it does or not, the outcome is the same.
+            await asyncio.sleep(2 * LEASE)
+            outage.end()
+            assert await hub.result(instance_id) == "the only one"
+            assert await hub.result("receiver") == ["sent"]
+            assert divided.ran == ["the only one"]
+        finally:
+            await heir.stop()
+            await backend.close()
 
     async def test_an_outage_fails_nothing(
         self, fragile: tuple[HubDriver, Outage], hub: HubDriver

@@ -11,11 +11,17 @@ import pytest
 import pytest_asyncio
 
 from durabletask.errors import BackendUnavailableError, LaneFencedError, UnknownCommitError
-from durabletask.store import LaneOptions
+from durabletask.store import LaneOptions, NextExecution
 from durabletask.stores.sqlite import SQLiteOptions, SQLiteStore
 from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.faults import unavailable
-from durabletask.testing.conformance.store.driver import LaneDriver, activity, instance, turn
+from durabletask.testing.conformance.store.driver import (
+    LaneDriver,
+    activity,
+    execution,
+    instance,
+    turn,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +90,30 @@ class TestUnknownCommits:
                 await brittle.commit(batch)
             assert lane.key.epoch == old.epoch + 1
             lane.number += 1
+
+    @pytest.mark.parametrize("applied", [True, False])
+    async def test_a_batch_with_several_executions(
+        self, brittle: BrittleStore, applied: bool
+    ) -> None:
+        """The turns of an execution that ended in the same batch are gone, but were applied."""
+        lane = await LaneDriver.open(brittle)
+        await lane.start("a")
+        following = [
+            NextExecution(execution_id=execution("a", n), input=None, version=None) for n in (2, 3)
+        ]
+        batch = lane.batch(
+            turns=[
+                turn("a", 0, next=following[0], update=None),
+                turn("a", 0, execution_id="a/2", update=None),
+                turn("a", 1, execution_id="a/2", next=following[1], update=None),
+            ]
+        )
+        brittle.writer.plan = [applied]
+        with pytest.raises(UnknownCommitError):
+            await brittle.commit(batch)
+        lane.key, result = await brittle.resolve(batch)
+        assert (result is not None) is applied
+        assert (await lane.record("a")).execution_id == ("a/3" if applied else "a/1")
 
     async def test_resolve_itself_may_break(self, brittle: BrittleStore) -> None:
         """It is repeated; when that fails too, the caller may call it again with the old key."""

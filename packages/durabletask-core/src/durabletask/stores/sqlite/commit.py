@@ -83,7 +83,7 @@ def commit(database: Database, hub: int, batch: Batch, owned: Owned) -> CommitRe
         raise fenced(lane)
     result = Application(database, hub, batch, owned).apply()
     if not batch.turns or result is not CLEAN:
-        # Else the first turn's row of history is what ``resolve`` goes by, and the lane's row,
+        # Else the last turn's row of history is what ``resolve`` goes by, and the lane's row,
         # which would be one page more in every commit, stays as it is.
         outcome = None if result is CLEAN else encode(result)
         database.run(RECORD, (batch.number, outcome, lane.lane_id))

@@ -181,7 +181,9 @@ def resolve(database: Database, hub: int, batch: Batch) -> tuple[LaneKey, Commit
     lane = LaneKey(batch.lane.lane_id, epoch)
     if number == batch.number:
         return lane, CommitResult() if outcome is None else decode_result(outcome)
-    if batch.turns and is_written(database, hub, batch.turns[0]):
+    # The last turn, because an earlier one may be followed by another of its instance that begins
+    # a new execution, with which its own row of history is gone.
+    if batch.turns and is_written(database, hub, batch.turns[-1]):
         return lane, CommitResult()
     return lane, None
 

@@ -147,7 +147,10 @@ class ContinuingSuite(BackendFixtures):
         await any_hub.client.raise_event("child", "end")
         assert await any_hub.result(parent_id) == "parent heard of the end"
 
-    async def test_late_results_stay_with_the_old_execution(self, any_hub: HubDriver) -> None:
+    @pytest.mark.parametrize("called", ["in the last turn", "before"])
+    async def test_late_results_stay_with_the_old_execution(
+        self, any_hub: HubDriver, called: str
+    ) -> None:
         """**can-fresh** A late completion for the old execution never matches the new one."""
         gate = Gate()
 
@@ -161,6 +164,8 @@ class ContinuingSuite(BackendFixtures):
             call = ctx.call_activity(slow, input=generation)
             timer = ctx.create_timer(SOON)
             if generation == "old":
+                if called == "before":
+                    yield ctx.create_timer(timedelta(0))
                 ctx.continue_as_new("new")
                 return
             yield timer
@@ -177,6 +182,54 @@ class ContinuingSuite(BackendFixtures):
         await any_hub.client.resume_orchestration(instance_id)
         gate.open("new")
         assert await any_hub.result(instance_id) == "new"
+
+    async def test_late_children_stay_with_the_old_execution(self, any_hub: HubDriver) -> None:
+        """**can-fresh** So it is with the outcome of a child, though its number comes again."""
+
+        @task.orchestration
+        def slow(ctx: task.OrchestrationContext) -> Body:
+            return (yield ctx.wait_for_external_event("end"))
+
+        @task.orchestration
+        def hasty(ctx: task.OrchestrationContext, generation: str) -> Body:
+            child = ctx.call_sub_orchestration(slow, instance_id=f"child of the {generation}")
+            if generation == "old":
+                ctx.continue_as_new("new")
+                return
+            ctx.set_custom_status("new life")
+            return (yield child)
+
+        await any_hub.work(hasty, slow)
+        instance_id = await any_hub.start(hasty, "old")
+        await any_hub.shows(instance_id, "new life")
+        for generation in ("old", "new"):
+            child_id = f"child of the {generation}"
+            await any_hub.client.raise_event(child_id, "end", generation)
+            assert await any_hub.result(child_id) == generation
+        assert await any_hub.result(instance_id) == "new"
+
+    async def test_a_suspension_holds_for_what_follows(self, any_hub: HubDriver) -> None:
+        """**can-events** A suspension that comes with the last event holds, until the resume."""
+
+        @task.orchestration
+        def relay(ctx: task.OrchestrationContext, generation: int) -> Body:
+            if generation == 0:
+                yield ctx.wait_for_external_event("go")
+                ctx.continue_as_new(1)
+                return
+            yield ctx.wait_for_external_event("end")
+            return "resumed"
+
+        instance_id = await any_hub.start(relay, 0)
+        await any_hub.client.raise_event(instance_id, "go")
+        await any_hub.client.suspend_orchestration(instance_id)
+        await any_hub.work(relay)
+        await any_hub.reaches(instance_id, OrchestrationStatus.SUSPENDED)
+        await any_hub.client.raise_event(instance_id, "end")
+        with pytest.raises(TimeoutError):
+            await any_hub.client.wait_for_orchestration_completion(instance_id, timeout=0.1)
+        await any_hub.client.resume_orchestration(instance_id)
+        assert await any_hub.result(instance_id) == "resumed"
 
     async def test_saved_events_come_first_and_in_order(self, any_hub: HubDriver) -> None:
         """**can-events** Unconsumed events carry over in arrival order, ahead of later ones."""

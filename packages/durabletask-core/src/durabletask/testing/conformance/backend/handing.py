@@ -176,6 +176,7 @@ class WorkItemSuite(TakerFixtures):
         taker.source.complete_activity(second, ActivityResult("1"))
         last = await taker.turn()
         assert last.events[1:] == [TaskCompleted(second.task_id, "1")]
+        taker.source.complete_orchestration(following, ends('"late"'))
         taker.source.complete_orchestration(last, ends('"once"'))
         assert await hub.result(instance_id) == "once"
         taker.source.complete_orchestration(last, ends('"twice"'))

@@ -188,21 +188,36 @@ class StartSuite(BackendFixtures):
             await any_hub.client.purge_orchestration("chosen")
         assert len(seen) == 6
 
-    async def test_a_child_cannot_take_an_id(self, any_hub: HubDriver) -> None:
-        """**start-duplicate** A child whose id is taken fails; who has the id goes on."""
+    @pytest.mark.parametrize("attempts", [1, 3])
+    @pytest.mark.parametrize("holder", ["waits", "done"])
+    async def test_a_child_cannot_take_an_id(
+        self, any_hub: HubDriver, holder: str, attempts: int
+    ) -> None:
+        """**start-duplicate** Running or finished, who has the id stays, and the child fails.
+
+        A retry may replace only what an earlier attempt of the same call has left.
+        """
 
         @task.orchestration
         def parent(ctx: task.OrchestrationContext) -> Body:
+            policy = task.RetryPolicy(timedelta(0), attempts)
             try:
-                yield ctx.call_sub_orchestration(ending, input="stolen", instance_id="taken")
+                yield ctx.call_sub_orchestration(
+                    ending, input="stolen", instance_id="taken", retry_policy=policy
+                )
             except task.TaskFailedError as error:
                 return str(error)
 
         await any_hub.work(parent, ending)
-        await any_hub.start(ending, "waits", instance_id="taken")
-        assert "taken" in await any_hub.result_of(parent)
-        await any_hub.client.raise_event("taken", "end", "mine")
-        assert await any_hub.result("taken") == "mine"
+        await any_hub.start(ending, holder, instance_id="taken")
+        status = RUNNING if holder == "waits" else COMPLETED
+        before = await any_hub.reaches("taken", status)
+        text = await any_hub.result_of(parent)
+        assert "'taken' already exists" in text
+        assert await any_hub.state("taken") == before
+        if holder == "waits":
+            await any_hub.client.raise_event("taken", "end", "mine")
+            assert await any_hub.result("taken") == "mine"
 
     async def test_versions_and_tags_are_kept(self, any_hub: HubDriver) -> None:
         """**version-match** Given, or the decorator's; both are in the state and the context."""

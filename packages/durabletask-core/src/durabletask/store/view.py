@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from durabletask.engine import from_micros
 from durabletask.state import FailureDetails, OrchestrationState, OrchestrationStatus
 
 if TYPE_CHECKING:
@@ -14,22 +14,9 @@ if TYPE_CHECKING:
     from durabletask.store.instance import OwnedInstance
     from durabletask.store.record import InstanceRecord
 
-__all__ = ["at", "micros", "state_of_effect", "state_of_instance", "state_of_record"]
+__all__ = ["state_of_effect", "state_of_instance", "state_of_record"]
 
 _decode_failure = msgspec.msgpack.Decoder(FailureDetails).decode
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def at(instant: int) -> datetime:
-    """Microseconds since the epoch as an aware UTC datetime."""
-    return _EPOCH + timedelta(microseconds=instant)
-
-
-def micros(moment: datetime) -> int:
-    """A datetime as microseconds since the epoch; a naive one means UTC."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def state_of_record(row: InstanceRecord) -> OrchestrationState:
@@ -38,9 +25,9 @@ def state_of_record(row: InstanceRecord) -> OrchestrationState:
         instance_id=row.instance_id,
         name=row.name,
         runtime_status=OrchestrationStatus(row.status),
-        created_at=at(row.created_at),
-        last_updated_at=at(row.updated_at),
-        completed_at=None if row.completed_at is None else at(row.completed_at),
+        created_at=from_micros(row.created_at),
+        last_updated_at=from_micros(row.updated_at),
+        completed_at=None if row.completed_at is None else from_micros(row.completed_at),
         execution_id=row.execution_id,
         version=row.version,
         serialized_input=row.input,
@@ -59,8 +46,8 @@ def state_of_instance(instance: OwnedInstance) -> OrchestrationState:
         instance_id=instance.instance_id,
         name=instance.name,
         runtime_status=instance.status,
-        created_at=at(instance.created_at),
-        last_updated_at=at(instance.clock or instance.created_at),
+        created_at=from_micros(instance.created_at),
+        last_updated_at=from_micros(instance.clock or instance.created_at),
         execution_id=instance.execution_id,
         version=instance.version,
         serialized_input=instance.input,
@@ -75,12 +62,12 @@ def state_of_effect(effect: TurnEffect) -> OrchestrationState:
     completion = effect.outcome.completion
     assert completion is not None
     instance, custom_status = effect.instance, effect.custom_status
-    recorded = at(effect.turn.recorded_at)
+    recorded = from_micros(effect.turn.recorded_at)
     return OrchestrationState(
         instance_id=instance.instance_id,
         name=instance.name,
         runtime_status=completion.status,
-        created_at=at(instance.created_at),
+        created_at=from_micros(instance.created_at),
         last_updated_at=recorded,
         completed_at=recorded,
         execution_id=instance.execution_id,

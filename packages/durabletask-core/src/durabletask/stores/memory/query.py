@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from durabletask.engine import to_micros
 from durabletask.errors import InvalidRequestError
 from durabletask.store.batch import FINISHED_STATUSES
 from durabletask.store.record import InstanceRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from durabletask.state import OrchestrationQuery
     from durabletask.stores.memory.hub import Hub
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["find", "purge", "record"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode_token = msgspec.json.Encoder().encode
 _decode_token = msgspec.json.Decoder(tuple[int, str]).decode
 
@@ -99,7 +99,7 @@ def _matching(hub: Hub, wanted: OrchestrationQuery) -> list[Instance]:
 
 
 def _instant(moment: datetime | None) -> int | None:
-    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
+    return None if moment is None else to_micros(moment)
 
 
 def _within(instant: int | None, start: int | None, end: int | None) -> bool:

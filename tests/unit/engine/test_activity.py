@@ -101,5 +101,5 @@ def test_payloads_that_cannot_be_read_or_written():
 def test_outcomes_made_by_hand():
     """**falsy**: what asynchronous workers use; falsy results are results."""
     for value, text in ((0, "0"), ("", '""'), ([], "[]"), (False, "false"), (None, None)):
-        assert activity_succeeded(item(), value) == ActivityResult(text)
+        assert activity_succeeded(registered(lambda ctx: None), value) == ActivityResult(text)
     assert activity_failed(ValueError("no")).failure.message == "no"

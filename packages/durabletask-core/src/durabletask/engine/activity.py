@@ -76,18 +76,18 @@ def activity_arguments(
     context = RuntimeActivityContext(item)
     if not registration.takes_input or (item.input is None and registration.has_default):
         return (context,)
-    where = f"the input of activity {item.name!r}"
-    return (context, converter.deserialize(item.input, registration.input_type, where=where))
+    value = converter.deserialize(
+        item.input, registration.input_type, where=registration.input_place
+    )
+    return (context, value)
 
 
 def activity_succeeded(
-    item: ActivityWorkItem, value: Any, converter: DataConverter = DEFAULT_CONVERTER
+    registration: ActivityRegistration, value: Any, converter: DataConverter = DEFAULT_CONVERTER
 ) -> ActivityResult:
     """The outcome of an activity that returned ``value``: a failure if that has no text form."""
     try:
-        return ActivityResult(
-            converter.serialize(value, where=f"the result of activity {item.name!r}")
-        )
+        return ActivityResult(converter.serialize(value, where=registration.result_place))
     except Exception as error:
         return activity_failed(error)
 
@@ -118,4 +118,4 @@ def run_activity(
         raise
     except BaseException as error:
         return activity_failed(error)
-    return activity_succeeded(item, value, converter)
+    return activity_succeeded(registration, value, converter)

@@ -34,6 +34,7 @@ class OrchestrationRegistration(msgspec.Struct, frozen=True, eq=False):
         is_async: an ``async def``.
         takes_input: called with context and input, else with the context alone.
         has_default: the input may be left out.
+        input_place, result_place: how errors of serialization call its payloads.
         fingerprint: changes when the code changes.
     """
 
@@ -44,6 +45,8 @@ class OrchestrationRegistration(msgspec.Struct, frozen=True, eq=False):
     is_async: bool
     takes_input: bool
     has_default: bool
+    input_place: str
+    result_place: str
     fingerprint: str
 
 
@@ -61,6 +64,8 @@ class ActivityRegistration(msgspec.Struct, frozen=True, eq=False):
     is_async: bool
     takes_input: bool
     has_default: bool
+    input_place: str
+    result_place: str
     inline: bool
 
 
@@ -103,6 +108,8 @@ class Registry:
             is_async=_is_async(function),
             takes_input=takes_input,
             has_default=has_default,
+            input_place=f"the input of orchestration {definition.name!r}",
+            result_place=f"the result of orchestration {definition.name!r}",
             fingerprint=fingerprint_of(function),
         )
         return function
@@ -126,6 +133,8 @@ class Registry:
             is_async=_is_async(function),
             takes_input=takes_input,
             has_default=has_default,
+            input_place=f"the input of activity {definition.name!r}",
+            result_place=f"the result of activity {definition.name!r}",
             inline=definition.inline,
         )
         return function

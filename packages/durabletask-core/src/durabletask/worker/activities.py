@@ -13,11 +13,10 @@ from durabletask.engine import (
     activity_succeeded,
     run_activity,
 )
+from durabletask.worker.steps import Suspended
 from durabletask.worker.threads import ActivityThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from durabletask.backend import ActivityResult, ActivityWorkItem, WorkItemSource
     from durabletask.engine import ActivityRegistration, Registry
     from durabletask.serialization import DataConverter
@@ -51,28 +50,60 @@ class ActivityRunner:
         self._context = copy_context()
         self._threads = ActivityThreads(asyncio.get_running_loop(), max_threads)
 
-    def start(self, item: ActivityWorkItem) -> Coroutine[Any, Any, Any] | None:
-        """Begin to run an item.
+    def start(self, item: ActivityWorkItem) -> Suspended | None:
+        """Begin to run an item; to be called in a task.
 
         Returns:
-            The coroutine of an async activity: await it, then call ``succeeded`` or ``failed``.
-            None if the outcome goes to the source by itself.
+            An async activity that waits: hand it to ``finish``, in the same task. None if the
+            outcome goes to the source by itself.
         """
         registration = self._activities.get(item.name)
         if registration is None:
             self._source.abandon(item, delay=1.0)
         elif registration.is_async:
-            try:
-                arguments = activity_arguments(registration, item, self._converter)
-                coroutine: Coroutine[Any, Any, Any] = registration.function(*arguments)
-                return coroutine
-            except Exception as error:
-                self.failed(item, error)
+            return self._begin(item, registration)
         elif registration.inline:
             self._hand_back(item, run_activity(registration, item, self._converter))
         else:
             self._start_in_thread(item, registration)
         return None
+
+    def _begin(
+        self, item: ActivityWorkItem, registration: ActivityRegistration
+    ) -> Suspended | None:
+        """Run an async activity up to its first real wait; most have none."""
+        context = self._context.copy()
+        try:
+            coroutine = registration.function(
+                *activity_arguments(registration, item, self._converter)
+            )
+            awaited = context.run(coroutine.send, None)
+        except StopIteration as stop:
+            self._succeeded(item, registration, stop.value)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            # SystemExit too: let through, it would end the loop, and the next worker's as well.
+            self._failed(item, error)
+        else:
+            return Suspended(coroutine, context, awaited)
+        return None
+
+    async def finish(self, item: ActivityWorkItem, waiting: Suspended) -> None:
+        """Run an async activity on to its end, and hand the outcome back."""
+        try:
+            result = await waiting
+        except asyncio.CancelledError as error:
+            self._failed(item, error)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            self._failed(item, error)
+        else:
+            self._succeeded(item, self._activities[item.name], result)
 
     def _start_in_thread(self, item: ActivityWorkItem, registration: ActivityRegistration) -> None:
         context = self._context.copy()
@@ -85,11 +116,13 @@ class ActivityRunner:
 
         self._threads.submit(call, done)
 
-    def succeeded(self, item: ActivityWorkItem, result: Any) -> None:
+    def _succeeded(
+        self, item: ActivityWorkItem, registration: ActivityRegistration, result: Any
+    ) -> None:
         """An async activity returned."""
-        self._source.complete_activity(item, activity_succeeded(item, result, self._converter))
+        self._hand_back(item, activity_succeeded(registration, result, self._converter))
 
-    def failed(self, item: ActivityWorkItem, error: BaseException) -> None:
+    def _failed(self, item: ActivityWorkItem, error: BaseException) -> None:
         """An async activity raised, or was cancelled."""
         if self.closing and isinstance(error, asyncio.CancelledError):
             self._source.abandon(item)

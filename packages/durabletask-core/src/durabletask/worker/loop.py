@@ -6,15 +6,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from durabletask.backend import OrchestrationWorkItem
-from durabletask.worker.steps import Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from durabletask.backend import ActivityWorkItem, WorkItem, WorkItemSource
     from durabletask.worker.activities import ActivityRunner
     from durabletask.worker.turns import TurnRunner
@@ -35,8 +31,8 @@ class WorkerLoop:
     first real wait. When an activity does wait, that task stays with it, and a new task takes over
     the loop: it passes the baton. There are as many tasks as activities that wait, plus one.
 
-    Invariant: exactly one task holds the current baton, and only the holder receives and takes
-    from the queue. The number changes only in ``_pass_baton``, on the event loop.
+    Invariant: exactly one task holds the baton, and only the holder receives and takes from the
+    queue. Whoever passes it on does nothing more than to finish its one activity.
     """
 
     def __init__(
@@ -45,10 +41,8 @@ class WorkerLoop:
         self._source = source
         self._turns = turns
         self._activities = activities
-        self._context = copy_context()
         self._queue: deque[ActivityWorkItem] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._baton = 0
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self) -> None:
@@ -81,23 +75,20 @@ class WorkerLoop:
             self._ended.set_result(None)
 
     def _pass_baton(self) -> None:
-        self._baton += 1
-        task = asyncio.get_running_loop().create_task(
-            self._hold(self._baton), name="durabletask-worker"
-        )
+        task = asyncio.get_running_loop().create_task(self._hold(), name="durabletask-worker")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _hold(self, baton: int) -> None:
+    async def _hold(self) -> None:
         try:
-            await self._run(baton)
+            await self._run()
         except Exception as error:
             _log.critical("the worker's loop broke; it takes no more work", exc_info=error)
             if not self._ended.done():
                 self._ended.set_exception(error)
                 self._ended.exception()  # logged above; nobody need ask for it
 
-    async def _run(self, baton: int) -> None:
+    async def _run(self) -> None:
         began = time.perf_counter()
         while True:
             if not self._queue:
@@ -108,11 +99,11 @@ class WorkerLoop:
                 self._take(items)
             while self._queue:
                 item = self._queue.popleft()
-                coroutine = self._activities.start(item)
-                if coroutine is not None:
-                    await self._await(item, coroutine)
-                    if self._baton != baton:
-                        return
+                waiting = self._activities.start(item)
+                if waiting is not None:
+                    self._pass_baton()
+                    await self._activities.finish(item, waiting)
+                    return
                 if time.perf_counter() - began > _SLICE:
                     break
             if time.perf_counter() - began > _SLICE:
@@ -129,19 +120,3 @@ class WorkerLoop:
                 unloaded.append(item)
         if unloaded:
             self._turns.replay(unloaded)
-
-    async def _await(self, item: ActivityWorkItem, coroutine: Coroutine[Any, Any, Any]) -> None:
-        try:
-            result = await Steps(coroutine, self._context.copy(), self._pass_baton)
-        except asyncio.CancelledError as error:
-            self._activities.failed(item, error)
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:
-            # SystemExit too: let through, it would end the loop, and the next worker's as well.
-            self._activities.failed(item, error)
-        else:
-            self._activities.succeeded(item, result)

@@ -1,4 +1,4 @@
-"""Awaits a coroutine step by step, in a context of its own."""
+"""Awaits a coroutine that has begun to wait, step by step, in a context of its own."""
 
 from __future__ import annotations
 
@@ -8,41 +8,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
     from contextvars import Context
 
-__all__ = ["Steps"]
+__all__ = ["Suspended"]
 
 
-class Steps:
-    """``await Steps(...)`` runs a coroutine within the awaiting task, and gives its result.
+class Suspended:
+    """``await`` it to run a coroutine on within the awaiting task, and to get its result.
 
-    Many coroutines can run one after another in one task this way without sharing context
-    variables. ``asyncio.current_task()`` is the awaiting task.
+    The first step was made by whoever makes this object, in the task that awaits it, and nothing
+    else was awaited in between. Many coroutines can run one after another in one task this way
+    without sharing context variables. ``asyncio.current_task()`` is the awaiting task.
 
     Args:
-        coroutine: not started yet.
+        coroutine: begun, and waiting.
         context: every step of the coroutine runs in it.
-        suspended: called when the coroutine really waits, for the first time; never called if it
-            runs to its end at once.
+        awaited: what its first step has yielded.
     """
 
-    __slots__ = ("_context", "_coroutine", "_suspended")
+    __slots__ = ("_awaited", "_context", "_coroutine")
 
-    def __init__(
-        self,
-        coroutine: Coroutine[Any, Any, Any],
-        context: Context,
-        suspended: Callable[[], None],
-    ) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], context: Context, awaited: Any) -> None:
         self._coroutine = coroutine
         self._context = context
-        self._suspended = suspended
+        self._awaited = awaited
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        run, coroutine = self._context.run, self._coroutine
-        try:
-            awaited = run(coroutine.send, None)
-        except StopIteration as stop:
-            return stop.value
-        self._suspended()
+        run, coroutine, awaited = self._context.run, self._coroutine, self._awaited
         while True:
             try:
                 value = yield awaited

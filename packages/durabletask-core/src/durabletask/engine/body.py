@@ -49,6 +49,11 @@ class Continued(msgspec.Struct, frozen=True):
 Ending = Returned | Raised | Continued
 
 
+_NEVER: Task[Any] = Task()
+_AT_ONCE: Task[Any] = Task()
+_AT_ONCE._settle(COMPLETED, None)
+
+
 class Body:
     """Drives a generator or a coroutine from one unfinished task to the next.
 
@@ -63,7 +68,7 @@ class Body:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.awaiting: Task[Any] = Task()
+        self.awaiting = _NEVER
         self._running: Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | None = None
 
     def start(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Ending | None:
@@ -81,7 +86,7 @@ class Body:
         if not isinstance(running, _RUNNING):
             return Returned(running)
         self._running = running
-        self.awaiting._settle(COMPLETED, None)
+        self.awaiting = _AT_ONCE
         return self.advance()
 
     def advance(self) -> Ending | None:

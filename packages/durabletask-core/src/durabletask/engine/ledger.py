@@ -34,6 +34,7 @@ class Ledger(msgspec.Struct, eq=False):
         unconfirmed: what this replayed turn has asked for and its history has yet to confirm. One
             turn is replayed or live as a whole, so only one of these two is ever filled.
         activities, children, timers: who waits for the completion of which number.
+        external: the events and who waits for them, once there are any; see ``events``.
         custom_status: JSON text or None if set in this turn.
     """
 
@@ -50,8 +51,15 @@ class Ledger(msgspec.Struct, eq=False):
     activities: dict[int, ActivityCall] = {}
     children: dict[int, ChildCall] = {}
     timers: dict[int, Any] = {}
-    events: ExternalEvents = msgspec.field(default_factory=ExternalEvents)
+    external: ExternalEvents | None = None
     custom_status: str | UnsetType | None = UNSET
+
+    @property
+    def events(self) -> ExternalEvents:
+        """External events and the waits for them. Made when first asked for: most have none."""
+        if self.external is None:
+            self.external = ExternalEvents()
+        return self.external
 
     def start_timer(self, number: int, timer: Any, fire_at: int) -> None:
         """Ask for a timer; ``timer`` is what its firing settles."""

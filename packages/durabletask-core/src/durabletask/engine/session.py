@@ -48,6 +48,7 @@ class OrchestrationSession:
         default_version: version of sub-orchestrations that are called without one.
 
     Attributes:
+        instance_id, execution_id: of the execution; empty before its first event was applied.
         sequence: turns applied so far.
         ledger, body, table, postponed: the engine's own.
     """
@@ -57,8 +58,9 @@ class OrchestrationSession:
         "_converter",
         "_default_version",
         "_outcome",
-        "_started",
         "body",
+        "execution_id",
+        "instance_id",
         "ledger",
         "postponed",
         "registration",
@@ -83,22 +85,12 @@ class OrchestrationSession:
         self.body = Body(self.ledger)
         self.table: Table = ACTIVE
         self.postponed: list[HistoryEvent] | None = None
+        self.instance_id = self.execution_id = ""
         self.sequence = 0
         self._context: RuntimeContext | None = None
-        self._started: ExecutionStarted | None = None
         self._outcome: CompleteOrchestration | None = None
 
     # --- what the worker uses ------------------------------------------------------------------
-
-    @property
-    def execution_id(self) -> str:
-        """Id of the execution; empty before its first event was applied."""
-        return self._started.execution_id if self._started else ""
-
-    @property
-    def instance_id(self) -> str:
-        """Id of the instance; empty before its first event was applied."""
-        return self._started.instance_id if self._started else ""
 
     @property
     def is_finished(self) -> bool:
@@ -186,17 +178,16 @@ class OrchestrationSession:
 
     def start(self, started: ExecutionStarted) -> None:
         """Call the orchestrator's function, once however often history says so."""
-        if self._started is not None:
+        if self._context is not None:
             return
-        self._started = started
+        self.instance_id, self.execution_id = started.instance_id, started.execution_id
         self._context = context = RuntimeContext(self.ledger, started, self._default_version)
         registration = self.registration
         arguments: tuple[Any, ...] = (context,)
         if registration.takes_input and not (started.input is None and registration.has_default):
-            where = f"the input of orchestration {started.name!r}"
             try:
                 value = self._converter.deserialize(
-                    started.input, registration.input_type, where=where
+                    started.input, registration.input_type, where=registration.input_place
                 )
             except Exception as error:
                 self._end(Raised(error))
@@ -250,7 +241,7 @@ class OrchestrationSession:
         return CompleteOrchestration(OrchestrationStatus.COMPLETED, result)
 
     def _serialized_result(self, value: Any) -> str | None:
-        where = f"the result of orchestration {self.registration.name!r}"
+        where = self.registration.result_place
         if isinstance(value, Task):
             raise SerializationError(
                 f"{where} is a task that was not waited for: return (yield task) or await it"

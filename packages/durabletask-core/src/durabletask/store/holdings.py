@@ -10,9 +10,10 @@ from durabletask.store.instance import OwnedInstance, Phase
 from durabletask.store.ready import ReadyQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from durabletask.history import TaskScheduled
+    from durabletask.store.bell import Bell
     from durabletask.store.probation import Probation
 
 __all__ = ["Holdings"]
@@ -25,16 +26,16 @@ class Holdings:
     atomic to the others.
 
     Args:
-        notify: called when there is something to hand out.
+        arrival: rung when there is something to hand out.
         probation: the suspects among the owned instances.
     """
 
-    def __init__(self, notify: Callable[[], None], probation: Probation) -> None:
+    def __init__(self, arrival: Bell, probation: Probation) -> None:
         self.owned: dict[str, OwnedInstance] = {}
         self.ready = ReadyQueue()
         self.activities: deque[ActivityWorkItem] = deque()
         self.probation = probation
-        self._notify = notify
+        self._arrival = arrival
 
     def owns(self, instance: OwnedInstance) -> bool:
         """Whether this very object is owned (an id may have been lost and claimed anew)."""
@@ -51,7 +52,8 @@ class Holdings:
         if instance.phase is Phase.IDLE and self.owned.get(instance.instance_id) is instance:
             instance.phase = Phase.READY
             self.ready.push(instance)
-            self._notify()
+            if self._arrival.waiting is not None:
+                self._arrival.ring()
 
     def start_activities(self, instance: OwnedInstance, events: Iterable[TaskScheduled]) -> None:
         """Queue activities that this lane runs itself; their schedule is durable."""
@@ -68,12 +70,13 @@ class Holdings:
                     instance,
                 )
             )
-        self._notify()
+        if self._arrival.waiting is not None:
+            self._arrival.ring()
 
     def offer(self, item: ActivityWorkItem) -> None:
         """Queue an activity of the shared queue, or one that came back."""
         self.activities.append(item)
-        self._notify()
+        self._arrival.ring()
 
     def forget(self, instance: OwnedInstance) -> None:
         """Stop owning an instance; late outcomes of its activities will be ignored."""

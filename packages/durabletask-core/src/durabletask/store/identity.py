@@ -20,7 +20,7 @@ def new_execution_id(now: int) -> str:
     Time comes first (as in RFC 9562, version 7) so that the keys of new executions are
     neighbours in the store's indexes. 64 random bits follow 64 bits of time.
     """
-    return f"{now:016x}{_random.getrandbits(64):016x}"
+    return (now << 64 | _random.getrandbits(64)).to_bytes(16).hex()
 
 
 def next_execution_id(now: int, cause: str, sequence: int, task_id: int) -> str:
@@ -36,4 +36,4 @@ def next_execution_id(now: int, cause: str, sequence: int, task_id: int) -> str:
 
 def new_instance_id() -> str:
     """A random id, 32 hex digits."""
-    return f"{_random.getrandbits(128):032x}"
+    return _random.randbytes(16).hex()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from durabletask.store.batch import NewInstance, NextExecution
     from durabletask.store.record import ClaimedInstance, InboxMessage
 
-__all__ = ["OwnedInstance", "Phase"]
+__all__ = ["NO_MESSAGES", "OwnedInstance", "Phase"]
 
-_FOR_ANY_EXECUTION = (EventRaised, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
+NO_MESSAGES: Final[Mapping[int, HistoryEvent]] = MappingProxyType({})
+"""No messages. Shared, because few of very many instances have any at a time."""
 
 _FOR_ANY_EXECUTION = (EventRaised, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
 
@@ -76,9 +78,9 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
     created_at: int
     phase: Phase = Phase.IDLE
     inbox: Sequence[HistoryEvent] = ()
-    inbox_messages: dict[int, HistoryEvent] = {}
+    inbox_messages: Mapping[int, HistoryEvent] = NO_MESSAGES
     inbox_local: int = 0
-    taken: dict[int, HistoryEvent] = {}
+    taken: Mapping[int, HistoryEvent] = NO_MESSAGES
     taken_local: int = 0
     outstanding: set[int] = set()
     unrecorded: int = 0
@@ -139,8 +141,8 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
             self.tags,
             start_at or None,
         )
-        events = [started, *(decode_chunk(carryover) if carryover else ())]
-        self.inbox = [*events, *self.inbox]
+        carried = decode_chunk(carryover) if carryover else ()
+        self.inbox = [started, *carried, *self.inbox]
 
     def deliver(self, messages: Iterable[InboxMessage], handled: Iterable[int]) -> bool:
         """Put messages into the inbox that are not held yet; True if there was a new one.
@@ -156,7 +158,7 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
         }
         if new:
             self.inbox = [*self.inbox, *new.values()]
-            self.inbox_messages = self.inbox_messages | new
+            self.inbox_messages = {**self.inbox_messages, **new}
         return bool(new)
 
     def put_outcome(self, task_id: int, outcome: TaskCompleted | TaskFailed) -> bool:
@@ -184,7 +186,7 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
         """Empty the inbox into a turn."""
         events, self.inbox = self.inbox, ()
         if self.inbox_messages:
-            self.taken, self.inbox_messages = self.inbox_messages, {}
+            self.taken, self.inbox_messages = self.inbox_messages, NO_MESSAGES
         self.taken_local, self.inbox_local = self.inbox_local, 0
         self.phase = Phase.RUNNING
         return events
@@ -192,7 +194,8 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
     def restore(self, events: list[HistoryEvent]) -> None:
         """Put the events of an abandoned turn back, ahead of what arrived since."""
         self.inbox = [*events, *self.inbox]
-        self.inbox_messages, self.taken = self.taken | self.inbox_messages, {}
+        self.inbox_messages = {**self.taken, **self.inbox_messages}
+        self.taken = NO_MESSAGES
         self.inbox_local, self.taken_local = self.inbox_local + self.taken_local, 0
         self.phase = Phase.IDLE
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from durabletask.store.instance import OwnedInstance, Phase
+from durabletask.store.instance import NO_MESSAGES, OwnedInstance, Phase
 
 if TYPE_CHECKING:
     from durabletask.store.batch import CommitResult, NewInstance
@@ -29,9 +29,13 @@ class Settlement:
     This is the only place where activities start, waiting clients hear and the next turn becomes
     possible; it is called after the store has said that the batch is durable, and never before
     (rules *activity-once* and *turn-atomic*).
+
+    Attributes:
+        has_answered: a client has heard of a committed request; reset by whoever looks.
     """
 
     def __init__(self, hub: Hub, holdings: Holdings, scout: Scout) -> None:
+        self.has_answered = False
         self._hub = hub
         self._holdings = holdings
         self._scout = scout
@@ -55,7 +59,8 @@ class Settlement:
             self._holdings.forget(instance)
             if instance.inbox:  # came in while the release was on its way; whoever claims has it
                 self._scout.soon()
-        answer_clients(batch, result)
+        if answer_clients(batch, result):
+            self.has_answered = True
         if batch.messages or batch.finished or batch.activities or result.refused or batch.returned:
             self._hub.work_written()
 
@@ -81,7 +86,7 @@ class Settlement:
         instance, turn = effect.instance, effect.turn
         if turn.consumed:
             self._scout.consumed(turn.consumed)
-            instance.taken = {}
+            instance.taken = NO_MESSAGES
         instance.clock = turn.recorded_at
         if turn.crashes_cleared:
             instance.crashes = 0
@@ -122,11 +127,18 @@ class Settlement:
             self._hub.waiters.started(instance)
 
 
-def answer_clients(batch: PendingBatch, result: CommitResult) -> None:
-    """Tell clients whether their new instance was created and their message had a receiver."""
+def answer_clients(batch: PendingBatch, result: CommitResult) -> bool:
+    """Tell clients whether their new instance was created and their message had a receiver.
+
+    Returns whether anybody was told anything.
+    """
+    answered = False
     for position, created in enumerate(batch.create_futures):
         if created is not None and not created.done():
             created.set_result(position not in result.refused)
+            answered = True
     for position, sent in enumerate(batch.message_futures):
         if sent is not None and not sent.done():
             sent.set_result(position not in result.missing)
+            answered = True
+    return answered

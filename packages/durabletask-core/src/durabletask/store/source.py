@@ -26,6 +26,7 @@ from durabletask.history import (
     encode_event,
 )
 from durabletask.store.batch import ActivityRow, FinishedActivity, LaneKey, Message, Park
+from durabletask.store.bell import Bell
 from durabletask.store.effect import TurnEffect
 from durabletask.store.holdings import Holdings
 from durabletask.store.instance import OwnedInstance, Phase
@@ -66,13 +67,13 @@ class StoreWorkItemSource(WorkItemSource):
     def __init__(self, hub: Hub, profile: WorkerProfile) -> None:
         self.profile = profile
         self.standing: LaneStanding | None = None
-        self.holdings = Holdings(self._notify, Probation(hub.options))
+        self._arrival = Bell()
+        self._returned = Bell()
+        self.holdings = Holdings(self._arrival, Probation(hub.options))
         self.draining = False
         self._hub = hub
         self._turns_out = 0
         self._activities_out = 0
-        self._arrival: asyncio.Future[None] | None = None
-        self._returned: asyncio.Future[None] | None = None
         options = LaneOptions(
             worker=profile.name,
             lease=hub.options.lease,
@@ -111,15 +112,18 @@ class StoreWorkItemSource(WorkItemSource):
 
     async def receive(self) -> list[WorkItem]:
         while True:
+            if self._settlement.has_answered:
+                # Those clients go first: one that waits for its new instance is then here before
+                # the instance has finished, and hears of it without reading.
+                self._settlement.has_answered = False
+                await asyncio.sleep(0)
             if self.draining:
                 return []
             items = self._hand_out()
             if items:
                 return items
-            if self.lane.commit_at_once():
-                continue
-            self._arrival = asyncio.get_running_loop().create_future()
-            await self._arrival
+            if not self.lane.commit_at_once():
+                await self._arrival.wait()
 
     def _hand_out(self) -> list[WorkItem]:
         items: list[WorkItem] = []
@@ -153,11 +157,12 @@ class StoreWorkItemSource(WorkItemSource):
             instance,
         )
 
-    def _notify(self) -> None:
-        """Wake ``receive``, or ``drain`` if that is what waits."""
-        waiting = self._returned if self.draining else self._arrival
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+    def _came_back(self) -> None:
+        """An item was handed back: there is room for another, and ``drain`` may go on."""
+        if self._arrival.waiting is not None and (self.holdings.ready or self.holdings.activities):
+            self._arrival.ring()
+        if self.draining:
+            self._returned.ring()
 
     async def load_history(
         self, items: Sequence[OrchestrationWorkItem]
@@ -219,8 +224,7 @@ class StoreWorkItemSource(WorkItemSource):
     def _returned_turn(self, item: OrchestrationWorkItem) -> OwnedInstance | None:
         """The instance of a turn that comes back, or None if it was lost meanwhile."""
         self._turns_out -= 1
-        if self.holdings.ready or self.draining:
-            self._notify()
+        self._came_back()
         instance: OwnedInstance = item.token
         if (
             instance.phase is Phase.RUNNING
@@ -240,12 +244,15 @@ class StoreWorkItemSource(WorkItemSource):
         """
         local: list[TaskScheduled] = []
         known = self.profile.activities
-        ended = outcome.ended
-        backlog = min(self._hub.options.local_backlog, self.profile.max_activities)
-        room = backlog - len(self.holdings.activities) - self._activities_out
-        alone = self.standing is None or self.standing.workers <= 1
+        if outcome.ended:
+            room = 0
+        elif self.standing is None or self.standing.workers <= 1:
+            room = len(outcome.activities)  # alone: there is nobody to leave anything to
+        else:
+            backlog = min(self._hub.options.local_backlog, self.profile.max_activities)
+            room = backlog - len(self.holdings.activities) - self._activities_out
         for event in outcome.activities:
-            if event.name in known and not ended and (alone or room > len(local)):
+            if len(local) < room and event.name in known:
                 local.append(event)
                 instance.outstanding.add(event.task_id)
             else:
@@ -272,8 +279,7 @@ class StoreWorkItemSource(WorkItemSource):
 
     def complete_activity(self, item: ActivityWorkItem, result: ActivityResult) -> None:
         self._activities_out -= 1
-        if self.holdings.activities or self.draining:
-            self._notify()
+        self._came_back()
         event: TaskCompleted | TaskFailed
         if result.failure is None:
             event = TaskCompleted(item.task_id, result.result)
@@ -307,6 +313,7 @@ class StoreWorkItemSource(WorkItemSource):
                 later(delay, self.holdings.make_ready, instance)
         else:
             self._activities_out -= 1
+            self._came_back()
             later(delay, self._reoffer, item)
 
     def _reoffer(self, item: ActivityWorkItem) -> None:
@@ -333,14 +340,13 @@ class StoreWorkItemSource(WorkItemSource):
     async def drain(self, timeout: float) -> None:
         if self.draining:
             return
-        self._notify()
         self.draining = True
+        self._arrival.ring()
         self._keeper.stop()
         await self.scout.stop()
         deadline = time.monotonic() + timeout
         while (self._turns_out or self._activities_out) and time.monotonic() < deadline:
-            self._returned = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._returned], timeout=max(0.0, deadline - time.monotonic()))
+            await self._returned.wait(max(0.0, deadline - time.monotonic()))
         self._bequeath()
         try:
             await asyncio.wait_for(self.lane.flush(), max(0.05, deadline - time.monotonic()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 from msgspec import UNSET
 
 from durabletask.errors import LaneFencedError
-from durabletask.store.batch import FINISHED_STATUSES, CommitResult
+from durabletask.store.batch import FINISHED_STATUSES, CommitResult, NewInstance
 from durabletask.stores.memory.rows import NOBODY, Activity, Instance
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         Batch,
         FinishedActivity,
         InstanceUpdate,
-        NewInstance,
         NextExecution,
         Turn,
     )
@@ -83,41 +82,44 @@ def _may_replace(new: NewInstance, existing: Instance) -> bool:
 
 def _check_turns(hub: Hub, lane: Lane, batch: Batch, refused: frozenset[int]) -> None:
     """Raise LaneFencedError unless every turn continues what precedes it, in store or batch."""
-    # Where the instances that this batch has touched so far stand: the execution and the number
-    # of its next turn, or None if the lane does not own the instance any more.
-    tips: dict[str, tuple[str, int] | None] = {}
+    # What this batch has written last of the instances it has touched so far.
+    latest: dict[str, NewInstance | Turn] = {}
     if batch.creates:
-        tips = {
-            new.instance_id: (new.execution_id, 0) if new.owned else None
+        latest = {
+            new.instance_id: new
             for position, new in enumerate(batch.creates)
             if position not in refused
         }
     used: set[int] = set()
     for turn in batch.turns:
         row = hub.instances.get(turn.instance_id)
-        if turn.instance_id in tips:
-            tip = tips[turn.instance_id]
+        before = latest.get(turn.instance_id)
+        if before is not None:
+            execution_id, sequence = _after(before)
         elif row is not None and row.owner == lane.lane_id:
-            tip = (row.execution_id, len(row.chunks))
+            execution_id, sequence = row.execution_id, len(row.chunks)
         else:
-            tip = None
-        if tip is None or tip[0] != turn.execution_id:
+            execution_id, sequence = None, 0
+        if execution_id != turn.execution_id:
             _fence(lane, turn, f"the lane does not own it under execution {turn.execution_id!r}")
-        if tip[1] != turn.sequence:
-            _fence(lane, turn, f"the store has {tip[1]} turns of this execution")
+        if sequence != turn.sequence:
+            _fence(lane, turn, f"the store has {sequence} turns of this execution")
         for message_id in turn.consumed:
             if row is None or message_id not in row.inbox or message_id in used:
                 _fence(lane, turn, f"its inbox has no message {message_id}")
             used.add(message_id)
-        tips[turn.instance_id] = _tip_after(turn)
+        latest[turn.instance_id] = turn
 
 
-def _tip_after(turn: Turn) -> tuple[str, int] | None:
-    if turn.next is not None:
-        return (turn.next.execution_id, 0)
-    if turn.update is not None and turn.update.status in FINISHED_STATUSES:
-        return None
-    return (turn.execution_id, turn.sequence + 1)
+def _after(written: NewInstance | Turn) -> tuple[str | None, int]:
+    """The execution and the number of an instance's next turn; None if the lane has none."""
+    if isinstance(written, NewInstance):
+        return (written.execution_id if written.owned else None, 0)
+    if written.next is not None:
+        return (written.next.execution_id, 0)
+    if written.update is not None and written.update.status in FINISHED_STATUSES:
+        return (None, 0)
+    return (written.execution_id, written.sequence + 1)
 
 
 def _fence(lane: Lane, turn: Turn, reason: str) -> NoReturn:

@@ -8,6 +8,7 @@ middle of an instance's life costs one row of ``history`` and nothing else.
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -37,7 +38,7 @@ MENTIONED = (
 
 NEW_INSTANCE = (
     "INSERT INTO instances (ordinal, hub, instance_id, execution_id, lane, wake_at, freed_at, "
-    "start_at, name, version, created_at, parent_id, parent, tags, input) VALUES "
+    "start_at, name, version, created_at, parent_id, parent, tags, input, status, busy) VALUES "
 )
 
 NEW_MESSAGE = "INSERT INTO inbox (instance, visible_at, bound, urgent, body) VALUES "
@@ -66,6 +67,9 @@ CLAIMED = "activity_id = v.column1 AND token = v.column2 AND lane <> 0"
 """An activity whose current claim has this token: tokens count the claims of a row."""
 
 Columns = dict[str, Any]
+
+BORN_WITH = {"status": 15, "busy": 16}
+"""Where columns that a first turn changes stand in a row of NEW_INSTANCE."""
 
 
 def commit(database: Database, hub: int, batch: Batch, owned: Owned) -> CommitResult:
@@ -103,6 +107,8 @@ class Application:
         self._rows = self._read(mentioned(batch))
         # Ordinals whose ``wake_at`` has to be derived anew when everything is written.
         self._touched: set[int] = set()
+        # Rows of new instances by ordinal, until they are written.
+        self._fresh: dict[int, list[Any]] = {}
 
     def apply(self) -> CommitResult:
         """Write everything, in the order of the batch's fields."""
@@ -110,6 +116,8 @@ class Application:
         refused = self._create(batch.creates) if batch.creates else frozenset[int]()
         for wave in waves(batch.turns):
             self._turns(wave)
+        if self._fresh:
+            self._insert_fresh()
         self._tell_children()
         missing = self._deliver(batch.messages)
         if batch.activities:
@@ -152,7 +160,7 @@ class Application:
     def _create(self, creates: list[NewInstance]) -> frozenset[int]:
         refused: set[int] = set()
         replaced: list[int] = []
-        fresh: dict[str, tuple[Any, ...]] = {}
+        fresh: set[str] = set()
         (last,) = self._database.rows("SELECT coalesce(max(ordinal), 0) FROM instances")[0]
         for position, new in enumerate(creates):
             existing = self._rows.get(new.instance_id)
@@ -162,22 +170,22 @@ class Application:
                     continue
                 replaced.append(existing.ordinal)
             last += 1
-            fresh[new.instance_id] = self._new_row(new, last)
+            fresh.add(new.instance_id)
+            self._fresh[last] = self._new_row(new, last)
         if replaced:
             erase(self._database, replaced)
-        self._database.spread(NEW_INSTANCE, places(15), list(fresh.values()))
         refusals = [creates[position].refusal for position in sorted(refused)]
         self._deliver([refusal for refusal in refusals if refusal is not None])
         return frozenset(refused)
 
-    def _new_row(self, new: NewInstance, ordinal: int) -> tuple[Any, ...]:
+    def _new_row(self, new: NewInstance, ordinal: int) -> list[Any]:
         parent = new.parent
         parent_id = parent.instance_id if parent is not None else None
         owner = self._lane if new.owned else 0
         self._rows[new.instance_id] = Standing(
             ordinal, new.execution_id, owner, "PENDING", parent_id
         )
-        return (
+        return [
             ordinal,
             self._hub,
             new.instance_id,
@@ -193,7 +201,14 @@ class Application:
             None if parent is None else encode(parent),
             None if new.tags is None else encode(new.tags),
             new.input,
-        )
+            "PENDING",
+            1,
+        ]
+
+    def _insert_fresh(self) -> None:
+        """Write the new instances, as their first turns in this batch have left them."""
+        self._database.spread(NEW_INSTANCE, places(17), list(self._fresh.values()))
+        self._fresh = {}
 
     # --- turns ---------------------------------------------------------------------------------
 
@@ -215,12 +230,18 @@ class Application:
                 self._touched.add(ordinal)
             if turn.update is not None or turn.next is not None or turn.crashes_cleared:
                 columns = self._changes(turn, row)
-                if columns:
+                if ordinal in self._fresh and columns.keys() <= BORN_WITH.keys():
+                    # The usual first turn: what it changes is written with the new row.
+                    for name, value in columns.items():
+                        self._fresh[ordinal][BORN_WITH[name]] = value
+                elif columns:
                     changes.setdefault(tuple(columns), []).append([ordinal, *columns.values()])
                 if row.status in FINISHED_STATUSES:
                     ended.append(ordinal)
                 elif turn.next is not None:
                     renewed.append(ordinal)
+        if self._fresh:
+            self._insert_fresh()
         self._append(chunks)
         self._consume(consumed)
         if timers:
@@ -282,12 +303,8 @@ class Application:
 
     def _change(self, names: tuple[str, ...], values: list[list[Any]]) -> None:
         """Set the columns ``names``; each row of ``values`` begins with the ordinal."""
-        assignments = ", ".join(f"{name} = v.column{n}" for n, name in enumerate(names, start=2))
         self._database.spread(
-            f"UPDATE instances SET {assignments} FROM (VALUES ",
-            places(len(names) + 1),
-            values,
-            ") AS v WHERE ordinal = v.column1",
+            change(names), places(len(names) + 1), values, ") AS v WHERE ordinal = v.column1"
         )
 
     def _end_executions(self, ended: list[int], renewed: list[int]) -> None:
@@ -438,6 +455,14 @@ def message_row(ordinal: int, message: Message, now: int, bound: int) -> tuple[A
     return (ordinal, message.visible_at or now, bound, int(message.urgent), message.body)
 
 
+@cache
+def change(names: tuple[str, ...]) -> str:
+    """The head of a statement that sets columns of instances."""
+    assignments = ", ".join(f"{name} = v.column{n}" for n, name in enumerate(names, start=2))
+    return f"UPDATE instances SET {assignments} FROM (VALUES "
+
+
+@cache
 def places(count: int) -> str:
     """A row of parameters."""
     return "(" + ",".join("?" * count) + ")"

@@ -24,6 +24,7 @@ from durabletask.stores.sqlite.locks import SideFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
 __all__ = ["CommitGuard", "is_vulnerable"]
 
@@ -41,6 +42,33 @@ def is_vulnerable(version: tuple[int, int, int]) -> bool:
     if version >= (3, 51, 3):
         return False
     return patch < REPAIRED_BRANCHES.get((major, minor), patch + 1)
+
+
+class Writing:
+    """Holds the lock of a commit. Written out, because every commit goes through it."""
+
+    __slots__ = ("_file", "_wait")
+
+    def __init__(self, file: SideFile | None, wait: float) -> None:
+        self._file = file
+        self._wait = wait
+
+    def __enter__(self) -> None:
+        file = self._file
+        if file is not None and not file.shared(self._wait):
+            raise BackendUnavailableError(
+                f"the SQLite store is busy: another process has held {file.path!r} to copy the "
+                f"log for {self._wait:g} seconds; try again, or raise busy_timeout"
+            )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.free()
 
 
 class CommitGuard:
@@ -79,26 +107,13 @@ class CommitGuard:
             self._file.close()
             self._file = None
 
-    @contextmanager
-    def writing(self, wait: float) -> Iterator[None]:
-        """Hold off checkpoints during a write transaction.
+    def writing(self, wait: float) -> Writing:
+        """A context that holds off checkpoints during a write transaction.
 
-        Raises:
+        Entering it raises:
             BackendUnavailableError: a checkpoint has been running for ``wait`` seconds.
         """
-        file = self._file
-        if file is None:
-            yield
-            return
-        if not file.shared(wait):
-            raise BackendUnavailableError(
-                f"the SQLite store {self._path!r} is busy: another process has been copying its "
-                f"log for {wait:g} seconds; try again, or raise busy_timeout"
-            )
-        try:
-            yield
-        finally:
-            file.free()
+        return Writing(self._file, wait)
 
     @contextmanager
     def checkpointing(self, wait: float) -> Iterator[bool]:

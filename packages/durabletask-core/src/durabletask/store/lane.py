@@ -234,7 +234,7 @@ class Lane:
                         return applied
                     batch = msgspec.structs.replace(batch, lane=self.key)
                     unknown = False
-                return await self._store.commit(batch)
+                return self._store.commit_now(batch) or await self._store.commit(batch)
             except UnknownCommitError as error:
                 unknown = True
                 _log.warning("the outcome of a commit is unknown and is looked up: %s", error)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -22,9 +21,12 @@ from durabletask.errors import (
     LaneFencedError,
     UnknownCommitError,
 )
+from durabletask.store.identity import CHANCE
 from durabletask.store.pending import PendingBatch
 
 if TYPE_CHECKING:
+    import random
+
     from durabletask.store.api import Store
     from durabletask.store.batch import Batch, CommitResult, LaneKey
     from durabletask.store.record import LaneOptions, LaneStanding
@@ -64,12 +66,19 @@ class Lane:
     await in between, so no entry is lost or sent twice.
     """
 
-    def __init__(self, store: Store, options: LaneOptions, owner: LaneOwner) -> None:
+    def __init__(
+        self,
+        store: Store,
+        options: LaneOptions,
+        owner: LaneOwner,
+        chance: random.Random = CHANCE,
+    ) -> None:
         self.pending = PendingBatch()
         self.key: LaneKey | None = None
         self._store = store
         self._options = options
         self._owner = owner
+        self._chance = chance
         self._number = 0
         self._in_flight = False
         self._unsettled: tuple[PendingBatch, Batch] | None = None
@@ -240,7 +249,7 @@ class Lane:
                 _log.warning("the outcome of a commit is unknown and is looked up: %s", error)
             except BackendUnavailableError as error:
                 _log.warning("the store cannot commit now, next try in %.2f s: %s", delay, error)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
                 delay = min(delay * 2, _LAST_RETRY)
 
     async def replace(self, lost: LaneKey, unsent: PendingBatch | None = None) -> None:
@@ -269,7 +278,7 @@ class Lane:
                 self.key, standing = await self._store.open_lane(self._options)
             except BackendUnavailableError as error:
                 _log.warning("no new lane can be opened now: %s", error)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
                 delay = min(delay * 2, _LAST_RETRY)
             else:
                 self._owner.lane_opened(standing)

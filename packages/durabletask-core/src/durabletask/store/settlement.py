@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,8 @@ import msgspec
 from durabletask.store.instance import OwnedInstance, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durabletask.store.batch import CommitResult, NewInstance
     from durabletask.store.effect import TurnEffect
     from durabletask.store.holdings import Holdings
@@ -31,10 +32,13 @@ class Settlement:
     (rules *activity-once* and *turn-atomic*).
     """
 
-    def __init__(self, hub: Hub, holdings: Holdings, scout: Scout) -> None:
+    def __init__(
+        self, hub: Hub, holdings: Holdings, scout: Scout, clock: Callable[[], float]
+    ) -> None:
         self._hub = hub
         self._holdings = holdings
         self._scout = scout
+        self._clock = clock
 
     def settle(self, batch: PendingBatch, result: CommitResult) -> None:
         """The batch is durable."""
@@ -108,7 +112,7 @@ class Settlement:
         if instance.inbox:
             self._holdings.make_ready(instance)
         elif not effect.local:
-            instance.idle_since = time.monotonic()
+            instance.idle_since = self._clock()
 
     def _updated(self, effect: TurnEffect) -> None:
         instance, update = effect.instance, effect.turn.update

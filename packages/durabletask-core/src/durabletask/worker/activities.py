@@ -13,7 +13,6 @@ from durabletask.engine import (
     activity_succeeded,
     run_activity,
 )
-from durabletask.worker.threads import ActivityThreads
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from durabletask.backend import ActivityResult, ActivityWorkItem, WorkItemSource
     from durabletask.engine import ActivityRegistration, Registry
     from durabletask.serialization import DataConverter
+    from durabletask.worker.machine import Threads
 
 __all__ = ["ActivityRunner"]
 
@@ -42,14 +42,14 @@ class ActivityRunner:
         source: WorkItemSource,
         registry: Registry,
         converter: DataConverter,
-        max_threads: int,
+        threads: Threads,
     ) -> None:
         self.closing = False
         self._source = source
         self._activities = registry.activities
         self._converter = converter
         self._context = copy_context()
-        self._threads = ActivityThreads(asyncio.get_running_loop(), max_threads)
+        self._threads = threads
 
     def start(self, item: ActivityWorkItem) -> Coroutine[Any, Any, Any] | None:
         """Begin to run an item.

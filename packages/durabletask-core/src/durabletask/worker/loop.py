@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from durabletask.backend import OrchestrationWorkItem
 from durabletask.worker.steps import Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from durabletask.backend import ActivityWorkItem, WorkItem, WorkItemSource
     from durabletask.worker.activities import ActivityRunner
@@ -40,11 +39,16 @@ class WorkerLoop:
     """
 
     def __init__(
-        self, source: WorkItemSource, turns: TurnRunner, activities: ActivityRunner
+        self,
+        source: WorkItemSource,
+        turns: TurnRunner,
+        activities: ActivityRunner,
+        clock: Callable[[], float],
     ) -> None:
         self._source = source
         self._turns = turns
         self._activities = activities
+        self._clock = clock
         self._context = copy_context()
         self._queue: deque[ActivityWorkItem] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,7 +102,8 @@ class WorkerLoop:
                 self._ended.exception()  # logged above; nobody need ask for it
 
     async def _run(self, baton: int) -> None:
-        began = time.perf_counter()
+        clock = self._clock
+        began = clock()
         while True:
             if not self._queue:
                 items = await self._source.receive()
@@ -113,11 +118,11 @@ class WorkerLoop:
                     await self._await(item, coroutine)
                     if self._baton != baton:
                         return
-                if time.perf_counter() - began > _SLICE:
+                if clock() - began > _SLICE:
                     break
-            if time.perf_counter() - began > _SLICE:
+            if clock() - began > _SLICE:
                 await asyncio.sleep(0)
-                began = time.perf_counter()
+                began = clock()
 
     def _take(self, items: list[WorkItem]) -> None:
         """Run the turns, which never wait, and queue the activities."""

@@ -52,11 +52,11 @@ class Settlement:
             else:  # the lane was lost after the store had taken the batch
                 self._hub.waiters.refresh(instance_id)
         for park, instance in batch.parked:
-            self._holdings.forget(instance)
+            self._holdings.lose(instance)
             self._scout.soon()  # it may have been a suspect: there is room for the next
             _log.error("orchestration %r is set aside: %s", park.instance_id, park.reason)
         for instance, _ in batch.released:
-            self._holdings.forget(instance)
+            self._holdings.lose(instance)
             if instance.inbox:  # came in while the release was on its way; whoever claims has it
                 self._scout.soon()
         answer_clients(batch, result)
@@ -79,7 +79,7 @@ class Settlement:
     def _drop_refused(self, row: NewInstance) -> None:
         instance = self._holdings.owned.get(row.instance_id)
         if instance is not None and instance.execution_id == row.execution_id:
-            self._holdings.forget(instance)
+            self._holdings.lose(instance)
 
     def _turn(self, effect: TurnEffect) -> None:
         instance, turn = effect.instance, effect.turn

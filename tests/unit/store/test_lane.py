@@ -52,8 +52,10 @@ class FaultyStore(MemoryStore):
         if kind == "fenced":
             await self.close_lane(batch.lane)
             return await super().commit(batch)
-        if kind == "applied":
+        if kind in ("applied", "applied-fenced"):
             await super().commit(batch)
+        if kind in ("applied-fenced", "lost-fenced"):
+            await self.close_lane(batch.lane)
         await asyncio.sleep(0)
         raise UnknownCommitError("the connection broke")
 
@@ -135,6 +137,49 @@ async def test_a_start_whose_answer_was_lost_is_made_once() -> None:
         with pytest.raises(InstanceAlreadyExistsError):
             await backend.create_instance(request)
     assert store.faults == ["applied"]
+
+
+@pytest.mark.parametrize("kind", ["applied-fenced", "lost-fenced"])
+async def test_a_start_in_doubt_on_a_lost_lane_is_made_once(kind: str) -> None:
+    """**start-duplicate** A start is never refused because of itself."""
+    answers = iter([kind])
+    store = FaultyStore(lambda batch: next(answers, None) if batch.creates else None)
+    backend = StoreBackend(store)
+    async with backend:
+        request = StartRequest(name="anything", instance_id="same")
+        assert await backend.create_instance(request) == "same"
+        with pytest.raises(InstanceAlreadyExistsError):
+            await backend.create_instance(request)
+
+
+@pytest.mark.parametrize("kind", ["applied-fenced", "lost-fenced"])
+async def test_an_event_in_doubt_on_a_lost_lane_is_not_sent_again(kind: str) -> None:
+    """**event-name** An event counts once at most: nobody but the sender may send it again."""
+    answers = iter([kind])
+    store = FaultyStore(lambda batch: next(answers, None) if batch.messages else None)
+    backend = StoreBackend(store)
+    async with backend:
+        await backend.create_instance(StartRequest(name="anything", instance_id="same"))
+        with pytest.raises(UnknownCommitError, match="unknown whether the message to 'same'"):
+            await backend.raise_event("same", "go", None)
+        assert store._hub is not None
+        assert len(store._hub.instances["same"].inbox) == (1 if kind == "applied-fenced" else 0)
+
+
+@pytest.mark.parametrize("kind", ["applied-fenced", "lost-fenced"])
+async def test_a_start_bears_witness_for_the_rest_of_its_batch(kind: str) -> None:
+    """**event-name** What was sent in one batch with a start is known to be sent, or is sent."""
+    answers = iter([kind])
+    store = FaultyStore(lambda batch: next(answers, None) if batch.messages else None)
+    backend = StoreBackend(store)
+    async with backend:
+        await backend.create_instance(StartRequest(name="anything", instance_id="old"))
+        await asyncio.gather(
+            backend.create_instance(StartRequest(name="anything", instance_id="new")),
+            backend.raise_event("old", "go", None),
+        )
+        assert store._hub is not None
+        assert len(store._hub.instances["old"].inbox) == 1
 
 
 async def test_a_bug_of_the_store_is_told_to_clients_and_survived(

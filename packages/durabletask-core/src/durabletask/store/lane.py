@@ -21,6 +21,7 @@ from durabletask.errors import (
     LaneFencedError,
     UnknownCommitError,
 )
+from durabletask.store.doubt import answer_in_doubt
 from durabletask.store.identity import CHANCE
 from durabletask.store.pending import PendingBatch
 
@@ -40,6 +41,10 @@ _ENOUGH = 32
 
 _FIRST_RETRY = 0.02
 _LAST_RETRY = 2.0
+
+
+class _LostInDoubt(LaneFencedError):
+    """The lane was lost before the outcome of its last batch was known."""
 
 
 class LaneOwner(Protocol):
@@ -209,7 +214,12 @@ class Lane:
             # Looking up an unknown outcome may have raised the epoch since the batch was made.
             key = self.key
             lost = key if key and key.lane_id == batch.lane.lane_id else batch.lane
-            await self.replace(lost, pending.client_part())
+            unsent = (
+                await self._look_up(pending)
+                if isinstance(error, _LostInDoubt)
+                else pending.client_part()
+            )
+            await self.replace(lost, unsent)
             return
         self._owner.committed(pending, result)
 
@@ -238,7 +248,7 @@ class Lane:
         while True:
             try:
                 if unknown:
-                    self.key, applied = await self._store.resolve(batch)
+                    self.key, applied = await self._resolve(batch)
                     if applied is not None:
                         return applied
                     batch = msgspec.structs.replace(batch, lane=self.key)
@@ -249,6 +259,25 @@ class Lane:
                 _log.warning("the outcome of a commit is unknown and is looked up: %s", error)
             except BackendUnavailableError as error:
                 _log.warning("the store cannot commit now, next try in %.2f s: %s", delay, error)
+                await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
+                delay = min(delay * 2, _LAST_RETRY)
+
+    async def _resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
+        try:
+            return await self._store.resolve(batch)
+        except LaneFencedError as error:
+            raise _LostInDoubt(str(error)) from error
+
+    async def _look_up(self, pending: PendingBatch) -> PendingBatch:
+        """Find out what became of a batch that the store cannot resolve any more."""
+        ids = [new.instance_id for new in pending.creates]
+        delay = _FIRST_RETRY
+        while True:
+            try:
+                rows = await self._store.get_instances(ids, payloads=False) if ids else {}
+                return answer_in_doubt(pending, rows)
+            except BackendUnavailableError as error:
+                _log.warning("the store cannot be asked about a lost commit now: %s", error)
                 await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
                 delay = min(delay * 2, _LAST_RETRY)
 

@@ -66,7 +66,9 @@ class StoreWorkItemSource(WorkItemSource):
         self.profile = profile
         self.standing: LaneStanding | None = None
         self._clock = asyncio.get_running_loop().time
-        self.holdings = Holdings(self._notify, hub.waiters.refresh, Probation(hub.options, self._clock))
+        self.holdings = Holdings(
+            self._notify, hub.waiters.refresh, Probation(hub.options, self._clock)
+        )
         self.draining = False
         self._hub = hub
         self._turns_out = 0

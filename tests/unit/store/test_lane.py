@@ -15,6 +15,7 @@ from durabletask.client import TaskHubClient
 from durabletask.errors import (
     BackendUnavailableError,
     InstanceAlreadyExistsError,
+    LaneFencedError,
     UnknownCommitError,
 )
 from durabletask.history import TaskCompleted, TaskScheduled
@@ -25,7 +26,7 @@ from durabletask.worker import TaskHubWorker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durabletask.store import Batch, CommitResult
+    from durabletask.store import Batch, CommitResult, Interest, LaneKey, Work
 
 pytestmark = pytest.mark.asyncio
 
@@ -137,6 +138,45 @@ async def test_a_start_whose_answer_was_lost_is_made_once() -> None:
         with pytest.raises(InstanceAlreadyExistsError):
             await backend.create_instance(request)
     assert store.faults == ["applied"]
+
+
+class ForgetfulStore(FaultyStore):
+    """Raises the epoch, and loses the answer while a poll under the old key is refused."""
+
+    def __init__(self, fault: Callable[[Batch], str | None]) -> None:
+        super().__init__(fault)
+        self._refused = asyncio.Event()
+        self._forgot = False
+
+    async def poll(self, lane: LaneKey, interest: Interest) -> Work:
+        try:
+            return await super().poll(lane, interest)
+        except LaneFencedError:
+            self._refused.set()
+            raise
+
+    async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
+        resolved = await super().resolve(batch)
+        if self._forgot:
+            return resolved
+        self._forgot = True
+        await self._refused.wait()
+        await asyncio.sleep(0.01)
+        raise BackendUnavailableError("the answer was lost")
+
+
+@pytest.mark.parametrize("kind", ["applied", "lost"])
+async def test_a_refusal_during_the_look_up_is_no_loss(kind: str) -> None:
+    """**failure-infra** The lane that raises its own epoch does not take itself for lost.
+
+    It would open another, then go back to the first when the answer comes, and that one would live
+    on for ever with everything that nobody remembers it owns.
+    """
+    store = ForgetfulStore(lambda batch: kind if batch.number == 4 and not store.faults else None)
+    await run(store, instances=5, steps=4)
+    assert store.faults == [kind]
+    assert store._hub is not None
+    assert store._hub.next_lane() == 2, "a second lane was opened"
 
 
 @pytest.mark.parametrize("kind", ["applied-fenced", "lost-fenced"])

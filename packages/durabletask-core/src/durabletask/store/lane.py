@@ -248,10 +248,10 @@ class Lane:
         while True:
             try:
                 if unknown:
-                    self.key, applied = await self._resolve(batch)
+                    applied = await self._resolve(batch)
                     if applied is not None:
                         return applied
-                    batch = msgspec.structs.replace(batch, lane=self.key)
+                    batch = msgspec.structs.replace(batch, lane=self.key or batch.lane)
                     unknown = False
                 return await self._store.commit(batch)
             except UnknownCommitError as error:
@@ -262,11 +262,28 @@ class Lane:
                 await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
                 delay = min(delay * 2, _LAST_RETRY)
 
-    async def _resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
-        try:
-            return await self._store.resolve(batch)
-        except LaneFencedError as error:
-            raise _LostInDoubt(str(error)) from error
+    async def _resolve(self, batch: Batch) -> CommitResult | None:
+        """Raise the epoch and look, until the store has answered.
+
+        The lock is held all the while: the epoch may be raised though the answer is lost, and then
+        a poll or renewal under the old key is refused. It must not take that for the loss of the
+        lane; it waits here, and finds another key.
+        """
+        delay = _FIRST_RETRY
+        async with self._replacing:
+            if self.key is None or self.key.lane_id != batch.lane.lane_id:
+                raise _LostInDoubt(f"lane {batch.lane.lane_id} was replaced by another")
+            while True:
+                try:
+                    self.key, applied = await self._store.resolve(batch)
+                except LaneFencedError as error:
+                    raise _LostInDoubt(str(error)) from error
+                except BackendUnavailableError as error:
+                    _log.warning("an unknown commit cannot be looked up now: %s", error)
+                    await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
+                    delay = min(delay * 2, _LAST_RETRY)
+                else:
+                    return applied
 
     async def _look_up(self, pending: PendingBatch) -> PendingBatch:
         """Find out what became of a batch that the store cannot resolve any more."""

@@ -92,7 +92,7 @@ class TurnRunner:
 
     def _replay(self, item: OrchestrationWorkItem, history: list[HistoryEvent]) -> None:
         if not history:
-            self._source.abandon(item)
+            self._source.abandon(item, _RETRY_DELAY)
             return
         registration = self._registration(item)
         if registration is None:
@@ -107,7 +107,12 @@ class TurnRunner:
             session.dispose()
             self._give_back(item)
         else:
-            self._run(session, item)
+            if session.sequence == item.sequence:
+                self._run(session, item)
+                return
+            # Somebody else has gone on: this worker was taken for dead and does not know it yet.
+            session.dispose()
+            self._source.abandon(item, _RETRY_DELAY)
 
     def _registration(self, item: OrchestrationWorkItem) -> OrchestrationRegistration | None:
         registration = self._orchestrations.get(item.name)
@@ -164,6 +169,10 @@ class TurnRunner:
         for task in [*self._loads]:
             task.cancel()
         await asyncio.gather(*self._loads, return_exceptions=True)
+        self.dispose()
+
+    def dispose(self) -> None:
+        """Dispose of every session that is kept."""
         self._sessions.clear()
 
 

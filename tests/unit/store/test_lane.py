@@ -66,6 +66,8 @@ class FaultyStore(MemoryStore):
 
 @task.activity
 async def add_one(ctx: task.ActivityContext, number: int) -> int:
+    for _ in range(number % 3):
+        await asyncio.sleep(0)
     return number + 1
 
 
@@ -177,6 +179,53 @@ async def test_a_refusal_during_the_look_up_is_no_loss(kind: str) -> None:
     assert store.faults == [kind]
     assert store._hub is not None
     assert store._hub.next_lane() == 2, "a second lane was opened"
+
+
+class EmbeddedStore(MemoryStore):
+    """Commits at once; of one commit it does not know the outcome."""
+
+    def __init__(self, *, applied: bool) -> None:
+        super().__init__(f"faulty-{next(_names)}")
+        self.in_doubt: int | None = None
+        self.overtaken = False
+        self._applied = applied
+
+    def commit_now(self, batch: Batch) -> CommitResult | None:
+        self.overtaken |= self.in_doubt is not None
+        if self.in_doubt is None and batch.number == 6:
+            self.in_doubt = batch.number
+            if self._applied:
+                super().commit_now(batch)
+            raise UnknownCommitError("an I/O error")
+        return super().commit_now(batch)
+
+    async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
+        assert batch.number == self.in_doubt
+        resolved = await super().resolve(batch)
+        self.in_doubt = None
+        self.commit_now = super().commit_now  # type: ignore[method-assign]
+        return resolved
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_nothing_overtakes_a_commit_in_doubt(*, applied: bool) -> None:
+    """**turn-atomic** A lane has one batch on its way: a later one would hide what came of it.
+
+    The worker, with the next turn at hand and nothing else to do, would commit that at once.
+    """
+    store = EmbeddedStore(applied=applied)
+    backend = StoreBackend(store, StoreOptions(poll_interval=0.05))
+    async with TaskHubWorker(backend=backend) as worker:
+        worker.add_orchestration(count)
+        worker.add_activity(add_one)
+        await worker.start()
+        client = TaskHubClient(backend=backend)
+        async with asyncio.timeout(20):
+            starts = [client.schedule_new_orchestration(count, input=9) for _ in range(9)]
+            for started in await asyncio.gather(*starts):
+                state = await client.wait_for_orchestration_completion(started)
+                assert state.result == 9
+    assert not store.overtaken
 
 
 @pytest.mark.parametrize("kind", ["applied-fenced", "lost-fenced"])

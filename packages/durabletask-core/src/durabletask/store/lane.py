@@ -117,7 +117,9 @@ class Lane:
         what the commit sets free can be handed out in the same breath.
         """
         key = self.key
-        if self._in_flight or not self.pending or key is None or self._replacing.locked():
+        if not self.pending or key is None or self._in_flight or self._replacing.locked():
+            return False
+        if self._unsettled is not None:  # the lane's task has yet to look up what became of it
             return False
         pending = self.pending
         batch = pending.freeze(key, self._number + 1)

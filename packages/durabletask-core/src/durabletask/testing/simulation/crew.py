@@ -30,6 +30,7 @@ class Crew:
         finished: the client's part has been played.
         error: what it raised.
         ending: no process is started any more.
+        deaths: how many processes were killed.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Crew:
         self.finished = False
         self.error: BaseException | None = None
         self.ending = False
+        self.deaths = 0
         self._world = world
         self._server = server
         self._program = program
@@ -115,6 +117,7 @@ class Crew:
         """Kill a worker process, as kill -9 does, and start another after ``down`` seconds."""
         process = self._world.processes[name]
         if process.is_alive:
+            self.deaths += 1
             self._world.note(name, "is killed")
             process.kill()
             self.bury(process)

@@ -80,7 +80,7 @@ class Evidence:
         self.raised: Counter[tuple[str, str, str | None]] = Counter()
         self.violations: list[str] = []
         self.turns = 0
-        self._scheduled: set[Run] = set()
+        self._scheduled: dict[Run, None] = {}  # a dict keeps their order
         self._carried: dict[str, int] = {}
 
     def committed(self, at: int, batch: Batch, result: CommitResult) -> None:
@@ -99,7 +99,7 @@ class Evidence:
             execution.turns.append(TurnTaken(at, turn.sequence, events, carried))
             for event in events:
                 if isinstance(event, TaskScheduled):
-                    self._scheduled.add(Run(*key, event.task_id, event.name))
+                    self._scheduled[Run(*key, event.task_id, event.name)] = None
             if turn.next is not None and turn.next.carryover is not None:
                 carryover = decode_chunk(turn.next.carryover)
                 self._carried[turn.next.execution_id] = sum(
@@ -113,6 +113,10 @@ class Evidence:
         if run not in self._scheduled:
             self.violations.append(f"{process} runs {run}, which no durable turn has scheduled")
         self.runs[run] += 1
+
+    def unrun(self) -> list[Run]:
+        """What was scheduled and never began."""
+        return [run for run in self._scheduled if not self.runs[run]]
 
     def told(self, state: OrchestrationState) -> None:
         """A client has been told about an instance."""

@@ -135,6 +135,10 @@ class _Simulation:
             wrong.append(f"these do not finish: {self._server.unfinished()}")
         world.run(lambda: False, _QUIET)
         wrong += self._server.remains()
+        if not crew.deaths:
+            # A worker runs what it owns itself, so what nobody waits for when an instance ends can
+            # die with it.
+            wrong += [f"{run} was scheduled and never ran" for run in self.evidence.unrun()]
         self._judge()
         crew.ending = True
         for name in self._settings.workers:

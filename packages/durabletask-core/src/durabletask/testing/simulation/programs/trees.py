@@ -91,7 +91,13 @@ class Publish(Struct, frozen=True, tag=True):
     value: int
 
 
-Step = One | All | Race | Publish
+class Forget(Struct, frozen=True, tag=True):
+    """Begin an activity and never look what becomes of it."""
+
+    call: Call
+
+
+Step = One | All | Race | Publish | Forget
 
 
 class Tree(Struct):
@@ -124,13 +130,15 @@ class Grower:
 
     def _step(self, depth: int) -> Step:
         chance = self._chance
-        kind = chance.choice((One, One, All, Race, Publish))
+        kind = chance.choice((One, One, One, All, All, Race, Race, Publish, Forget))
         if kind is One:
             return One(self._operation(depth), chance.random() < 0.9)
         if kind is All:
             return All([self._operation(depth) for _ in range(chance.randrange(5))])
         if kind is Race:
             return Race(self._operation(depth), chance.randrange(3), chance.random() < 0.5)
+        if kind is Forget:
+            return Forget(Call(chance.choice(_KINDS[:3]), 0, chance.random() < 0.5, 1))
         return Publish(chance.randrange(10))
 
     def _operation(self, depth: int) -> Operation:
@@ -209,6 +217,9 @@ def _run_step(ctx: task.OrchestrationContext, step: Step) -> Generator[Any, Any,
             return [*(yield from _outcome(winner))]
         case Publish(value):
             ctx.set_custom_status(value)
+            return []
+        case Forget(call):
+            _begin(ctx, call)
             return []
 
 
@@ -290,6 +301,8 @@ class Interpreter:
                 return [*self._outcome(operation)]
             case Publish(value):
                 self.status = value
+                return []
+            case Forget():
                 return []
 
     def _outcome(self, operation: Operation) -> tuple[bool, Any]:

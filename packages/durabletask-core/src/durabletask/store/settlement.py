@@ -103,6 +103,7 @@ class Settlement:
             self._holdings.make_ready(instance)
             return
         instance.sequence += 1
+        instance.continues = True
         if turn.update is not None:
             self._updated(effect)
         if turn.timers:

@@ -153,6 +153,7 @@ class StoreWorkItemSource(WorkItemSource):
             instance.sequence,
             [started, *instance.take()],
             instance,
+            instance.continues,
         )
 
     def _notify(self) -> None:

@@ -15,6 +15,7 @@ from durabletask.client import TaskHubClient
 from durabletask.errors import (
     BackendUnavailableError,
     InstanceAlreadyExistsError,
+    LaneFencedError,
     UnknownCommitError,
 )
 from durabletask.history import TaskCompleted, TaskScheduled
@@ -25,7 +26,7 @@ from durabletask.worker import TaskHubWorker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durabletask.store import Batch, CommitResult
+    from durabletask.store import Batch, CommitResult, Interest, LaneKey, Work
 
 pytestmark = pytest.mark.asyncio
 
@@ -52,8 +53,10 @@ class FaultyStore(MemoryStore):
         if kind == "fenced":
             await self.close_lane(batch.lane)
             return await super().commit(batch)
-        if kind == "applied":
+        if kind in ("applied", "applied-fenced"):
             await super().commit(batch)
+        if kind in ("applied-fenced", "lost-fenced"):
+            await self.close_lane(batch.lane)
         await asyncio.sleep(0)
         raise UnknownCommitError("the connection broke")
 
@@ -63,6 +66,8 @@ class FaultyStore(MemoryStore):
 
 @task.activity
 async def add_one(ctx: task.ActivityContext, number: int) -> int:
+    for _ in range(number % 3):
+        await asyncio.sleep(0)
     return number + 1
 
 
@@ -135,6 +140,135 @@ async def test_a_start_whose_answer_was_lost_is_made_once() -> None:
         with pytest.raises(InstanceAlreadyExistsError):
             await backend.create_instance(request)
     assert store.faults == ["applied"]
+
+
+class ForgetfulStore(FaultyStore):
+    """Raises the epoch, and loses the answer while a poll under the old key is refused."""
+
+    def __init__(self, fault: Callable[[Batch], str | None]) -> None:
+        super().__init__(fault)
+        self._refused = asyncio.Event()
+        self._forgot = False
+
+    async def poll(self, lane: LaneKey, interest: Interest) -> Work:
+        try:
+            return await super().poll(lane, interest)
+        except LaneFencedError:
+            self._refused.set()
+            raise
+
+    async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
+        resolved = await super().resolve(batch)
+        if self._forgot:
+            return resolved
+        self._forgot = True
+        await self._refused.wait()
+        await asyncio.sleep(0.01)
+        raise BackendUnavailableError("the answer was lost")
+
+
+@pytest.mark.parametrize("kind", ["applied", "lost"])
+async def test_a_refusal_during_the_look_up_is_no_loss(kind: str) -> None:
+    """**failure-infra** The lane that raises its own epoch does not take itself for lost.
+
+    It would open another, then go back to the first when the answer comes, and that one would live
+    on for ever with everything that nobody remembers it owns.
+    """
+    store = ForgetfulStore(lambda batch: kind if batch.number == 4 and not store.faults else None)
+    await run(store, instances=5, steps=4)
+    assert store.faults == [kind]
+    assert store._hub is not None
+    assert store._hub.next_lane() == 2, "a second lane was opened"
+
+
+class EmbeddedStore(MemoryStore):
+    """Commits at once; of one commit it does not know the outcome."""
+
+    def __init__(self, *, applied: bool) -> None:
+        super().__init__(f"faulty-{next(_names)}")
+        self.in_doubt: int | None = None
+        self.overtaken = False
+        self._applied = applied
+
+    def commit_now(self, batch: Batch) -> CommitResult | None:
+        self.overtaken |= self.in_doubt is not None
+        if self.in_doubt is None and batch.number == 6:
+            self.in_doubt = batch.number
+            if self._applied:
+                super().commit_now(batch)
+            raise UnknownCommitError("an I/O error")
+        return super().commit_now(batch)
+
+    async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
+        assert batch.number == self.in_doubt
+        resolved = await super().resolve(batch)
+        self.in_doubt = None
+        self.commit_now = super().commit_now  # type: ignore[method-assign]
+        return resolved
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_nothing_overtakes_a_commit_in_doubt(*, applied: bool) -> None:
+    """**turn-atomic** A lane has one batch on its way: a later one would hide what came of it.
+
+    The worker, with the next turn at hand and nothing else to do, would commit that at once.
+    """
+    store = EmbeddedStore(applied=applied)
+    backend = StoreBackend(store, StoreOptions(poll_interval=0.05))
+    async with TaskHubWorker(backend=backend) as worker:
+        worker.add_orchestration(count)
+        worker.add_activity(add_one)
+        await worker.start()
+        client = TaskHubClient(backend=backend)
+        async with asyncio.timeout(20):
+            starts = [client.schedule_new_orchestration(count, input=9) for _ in range(9)]
+            for started in await asyncio.gather(*starts):
+                state = await client.wait_for_orchestration_completion(started)
+                assert state.result == 9
+    assert not store.overtaken
+
+
+@pytest.mark.parametrize("kind", ["applied-fenced", "lost-fenced"])
+async def test_a_start_in_doubt_on_a_lost_lane_is_made_once(kind: str) -> None:
+    """**start-duplicate** A start is never refused because of itself."""
+    answers = iter([kind])
+    store = FaultyStore(lambda batch: next(answers, None) if batch.creates else None)
+    backend = StoreBackend(store)
+    async with backend:
+        request = StartRequest(name="anything", instance_id="same")
+        assert await backend.create_instance(request) == "same"
+        with pytest.raises(InstanceAlreadyExistsError):
+            await backend.create_instance(request)
+
+
+@pytest.mark.parametrize("kind", ["applied-fenced", "lost-fenced"])
+async def test_an_event_in_doubt_on_a_lost_lane_is_not_sent_again(kind: str) -> None:
+    """**event-name** An event counts once at most: nobody but the sender may send it again."""
+    answers = iter([kind])
+    store = FaultyStore(lambda batch: next(answers, None) if batch.messages else None)
+    backend = StoreBackend(store)
+    async with backend:
+        await backend.create_instance(StartRequest(name="anything", instance_id="same"))
+        with pytest.raises(UnknownCommitError, match="unknown whether the message to 'same'"):
+            await backend.raise_event("same", "go", None)
+        assert store._hub is not None
+        assert len(store._hub.instances["same"].inbox) == (1 if kind == "applied-fenced" else 0)
+
+
+@pytest.mark.parametrize("kind", ["applied-fenced", "lost-fenced"])
+async def test_a_start_bears_witness_for_the_rest_of_its_batch(kind: str) -> None:
+    """**event-name** What was sent in one batch with a start is known to be sent, or is sent."""
+    answers = iter([kind])
+    store = FaultyStore(lambda batch: next(answers, None) if batch.messages else None)
+    backend = StoreBackend(store)
+    async with backend:
+        await backend.create_instance(StartRequest(name="anything", instance_id="old"))
+        await asyncio.gather(
+            backend.create_instance(StartRequest(name="anything", instance_id="new")),
+            backend.raise_event("old", "go", None),
+        )
+        assert store._hub is not None
+        assert len(store._hub.instances["old"].inbox) == 1
 
 
 async def test_a_bug_of_the_store_is_told_to_clients_and_survived(

@@ -213,5 +213,6 @@ class LaneFencedError(BackendError):
 class UnknownCommitError(BackendError):
     """The connection broke inside a commit: the batch may or may not have been applied.
 
-    Raised by :meth:`durabletask.store.Store.commit` only; the lane resolves it.
+    Raised by :meth:`durabletask.store.Store.commit`; the lane resolves it. A client sees it only if
+    its process was taken for dead before that was possible: what it asked for may have been done.
     """

@@ -30,10 +30,13 @@ class OrchestrationWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):
         events: what is new, in order; the first is always ``OrchestratorStarted``, whose
             timestamp is the clock of this turn. The first turn of an execution has
             ``ExecutionStarted`` second.
-        sequence: turns of this execution committed before this one. A worker that still holds
-            the session of ``execution_id`` at this very ``sequence`` continues it without replay;
-            any other needs ``WorkItemSource.load_history``, unless ``sequence`` is 0.
+        sequence: turns of this execution committed before this one. Unless it is 0, the worker
+            needs ``WorkItemSource.load_history``, or the session that made the last of them.
         token: the backend's own; the worker does not look at it.
+        continues: the turn before this one was made by this very worker, and it is that turn which
+            is committed. Then a session that is still held, of ``execution_id`` and at this very
+            ``sequence``, goes on without replay. Without this promise it must not: it may have made
+            a turn that was never committed, while another worker made the turn of that number.
     """
 
     instance_id: str
@@ -43,6 +46,7 @@ class OrchestrationWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):
     sequence: int
     events: list[HistoryEvent]
     token: Any
+    continues: bool = False
 
 
 class ActivityWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):

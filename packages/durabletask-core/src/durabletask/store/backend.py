@@ -28,13 +28,14 @@ from durabletask.state import FINISHED, OrchestrationQuery, Page, PurgeResult
 from durabletask.store.batch import Message, NewInstance
 from durabletask.store.channel import ClientChannel
 from durabletask.store.hub import Hub
-from durabletask.store.identity import new_execution_id, new_instance_id
+from durabletask.store.identity import CHANCE, new_execution_id, new_instance_id
 from durabletask.store.instance import OwnedInstance
 from durabletask.store.options import StoreOptions
 from durabletask.store.source import StoreWorkItemSource
 from durabletask.store.view import state_of_record
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Awaitable
 
     from durabletask.backend import Capabilities, StartRequest, WorkerProfile, WorkItemSource
@@ -50,15 +51,27 @@ _PURGED_AT_ONCE = 500
 class StoreBackend(Backend):
     """Runs orchestrations on any :class:`Store`.
 
+    Args:
+        store: not open yet; the backend opens and closes it.
+        options: how it keeps its leases and looks for work.
+        chance: makes ids and spreads retries; a seeded one makes them repeatable.
+
     Example::
 
         backend = StoreBackend(SQLiteStore("orders.db"))
         async with TaskHubWorker(backend=backend) as worker: ...
     """
 
-    def __init__(self, store: Store, options: StoreOptions | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        options: StoreOptions | None = None,
+        *,
+        chance: random.Random = CHANCE,
+    ) -> None:
         self._options = options or StoreOptions()
-        self._hub = Hub(store, self._options)
+        self._chance = chance
+        self._hub = Hub(store, self._options, chance)
         self._store = store
         self._opened = False
         self._opening = asyncio.Lock()
@@ -75,7 +88,8 @@ class StoreBackend(Backend):
         async with self._opening:
             if not self._opened:
                 await self._store.open()
-                self._hub = Hub(self._store, self._options)  # a new event loop, new waiters
+                # A new event loop, new waiters.
+                self._hub = Hub(self._store, self._options, self._chance)
                 self._store.subscribe(self._hub.woken)
                 self._opened = True
 
@@ -115,8 +129,8 @@ class StoreBackend(Backend):
         now = self._store.now()
         source = self._eager_source(request, now)
         row = NewInstance(
-            instance_id=request.instance_id or new_instance_id(),
-            execution_id=self._new_execution_id(now),
+            instance_id=request.instance_id or new_instance_id(self._chance),
+            execution_id=new_execution_id(now, self._chance),
             name=request.name,
             version=request.version,
             input=request.input,
@@ -138,10 +152,6 @@ class StoreBackend(Backend):
         if not await created and not request.reuse.ignore:
             raise InstanceAlreadyExistsError(row.instance_id)
         return row.instance_id
-
-    def _new_execution_id(self, now: int) -> str:
-        """The id of a new instance's first execution. Overridden where nothing may be random."""
-        return new_execution_id(now)
 
     def _eager_source(self, request: StartRequest, now: int) -> StoreWorkItemSource | None:
         if request.start_at is not None and request.start_at > now:

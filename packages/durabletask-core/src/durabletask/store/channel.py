@@ -23,7 +23,7 @@ class ClientChannel:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         options = LaneOptions(worker="client", lease=hub.options.client_lease)
-        self.lane = Lane(hub.store, options, self)
+        self.lane = Lane(hub.store, options, self, hub.chance)
 
     def turns_ready(self) -> bool:
         return False

@@ -10,7 +10,7 @@ from durabletask.store.instance import OwnedInstance, Phase
 from durabletask.store.ready import ReadyQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from durabletask.history import TaskScheduled
     from durabletask.store.bell import Bell
@@ -27,15 +27,17 @@ class Holdings:
 
     Args:
         arrival: rung when there is something to hand out.
+        lost: told the id of each instance that is lost; who waits for it here must look elsewhere.
         probation: the suspects among the owned instances.
     """
 
-    def __init__(self, arrival: Bell, probation: Probation) -> None:
+    def __init__(self, arrival: Bell, lost: Callable[[str], None], probation: Probation) -> None:
         self.owned: dict[str, OwnedInstance] = {}
         self.ready = ReadyQueue()
         self.activities: deque[ActivityWorkItem] = deque()
         self.probation = probation
         self._arrival = arrival
+        self._lost = lost
 
     def owns(self, instance: OwnedInstance) -> bool:
         """Whether this very object is owned (an id may have been lost and claimed anew)."""
@@ -79,17 +81,22 @@ class Holdings:
         self._arrival.ring()
 
     def forget(self, instance: OwnedInstance) -> None:
-        """Stop owning an instance; late outcomes of its activities will be ignored."""
+        """Stop owning an instance that has finished; late outcomes of activities are ignored."""
         if self.owns(instance):
             del self.owned[instance.instance_id]
         instance.outstanding.clear()
         instance.phase = Phase.IDLE
         self.probation.acquit(instance)
 
+    def lose(self, instance: OwnedInstance) -> None:
+        """Stop owning an instance that somebody else is going to finish."""
+        self.forget(instance)
+        self._lost(instance.instance_id)
+
     def forget_all(self) -> None:
         """The lane is gone: nothing is owned any more, and only claimed activities stay queued."""
         for instance in [*self.owned.values()]:
-            self.forget(instance)
+            self.lose(instance)
         self.ready.clear()
         self.activities = deque(
             item for item in self.activities if not isinstance(item.token, OwnedInstance)

@@ -8,6 +8,8 @@ from durabletask.store.reader import StateReader
 from durabletask.store.waiters import Waiters
 
 if TYPE_CHECKING:
+    import random
+
     from durabletask.store.api import Store
     from durabletask.store.instance import OwnedInstance
     from durabletask.store.options import StoreOptions
@@ -17,11 +19,15 @@ __all__ = ["Hub"]
 
 
 class Hub:
-    """The store, its options, and the sources and waiters of this process on it."""
+    """The store, its options, and the sources and waiters of this process on it.
 
-    def __init__(self, store: Store, options: StoreOptions) -> None:
+    ``chance`` makes ids and spreads retries.
+    """
+
+    def __init__(self, store: Store, options: StoreOptions, chance: random.Random) -> None:
         self.store = store
         self.options = options
+        self.chance = chance
         self.sources: list[StoreWorkItemSource] = []
         self.reader = StateReader(store)
         self.waiters = Waiters(self)

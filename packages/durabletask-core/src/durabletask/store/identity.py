@@ -6,21 +6,25 @@ import hashlib
 import os
 import random
 
-__all__ = ["new_execution_id", "new_instance_id", "next_execution_id"]
+__all__ = ["CHANCE", "new_execution_id", "new_instance_id", "next_execution_id"]
 
-# Seeded by the system with far more than 128 bits: ids are unique, and need not be secret.
-_random = random.Random()
+CHANCE = random.Random()
+"""The randomness of this process.
+
+Seeded by the system with far more than 128 bits: ids are unique, and need not be secret.
+"""
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+    os.register_at_fork(after_in_child=CHANCE.seed)
 
 
-def new_execution_id(now: int) -> str:
+def new_execution_id(now: int, chance: random.Random) -> str:
     """32 hex digits, unique, growing with ``now`` (microseconds since the epoch).
 
     Time comes first (as in RFC 9562, version 7) so that the keys of new executions are
     neighbours in the store's indexes. 64 random bits follow 64 bits of time.
     """
-    return (now << 64 | _random.getrandbits(64)).to_bytes(16).hex()
+    return (now << 64 | chance.getrandbits(64)).to_bytes(16).hex()
 
 
 def next_execution_id(now: int, cause: str, sequence: int, task_id: int) -> str:
@@ -34,6 +38,6 @@ def next_execution_id(now: int, cause: str, sequence: int, task_id: int) -> str:
     return f"{now:016x}{derived.hexdigest()}"
 
 
-def new_instance_id() -> str:
+def new_instance_id(chance: random.Random) -> str:
     """A random id, 32 hex digits."""
-    return _random.randbytes(16).hex()
+    return chance.randbytes(16).hex()

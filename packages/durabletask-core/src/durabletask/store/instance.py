@@ -62,6 +62,7 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
         outstanding: numbers of activities this lane runs whose outcome is not in the inbox yet.
         unrecorded: activities this lane ran or runs whose outcome no turn has recorded. While
             there is one the stored row must say busy, or a crash would lose it.
+        continues: the last turn was made while this was owned, and is committed.
         history: what recovery has read of it, until the worker asks for it.
         since_birth: everything the client may ask about is known here (no earlier owner).
 
@@ -91,6 +92,7 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
     crashes: int = 0
     custom_status: str | None = None
     since_birth: bool = True
+    continues: bool = False
     idle_since: float = 0.0
     history: list[HistoryEvent] | None = None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from typing import TYPE_CHECKING, cast
 
 from durabletask.actions import CompleteOrchestration
@@ -127,7 +126,7 @@ class Intake:
                 return await self._hub.store.read_history(wanted)
             except BackendUnavailableError as error:
                 _log.warning("history cannot be read now: %s", error)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                await asyncio.sleep(delay * self._hub.chance.uniform(0.5, 1.0))
                 delay = min(delay * 2, 2.0)
 
     def _resume(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -22,9 +21,13 @@ from durabletask.errors import (
     LaneFencedError,
     UnknownCommitError,
 )
+from durabletask.store.doubt import answer_in_doubt
+from durabletask.store.identity import CHANCE
 from durabletask.store.pending import PendingBatch
 
 if TYPE_CHECKING:
+    import random
+
     from durabletask.store.api import Store
     from durabletask.store.batch import Batch, CommitResult, LaneKey
     from durabletask.store.record import LaneOptions, LaneStanding
@@ -38,6 +41,10 @@ _ENOUGH = 32
 
 _FIRST_RETRY = 0.02
 _LAST_RETRY = 2.0
+
+
+class _LostInDoubt(LaneFencedError):
+    """The lane was lost before the outcome of its last batch was known."""
 
 
 class LaneOwner(Protocol):
@@ -64,12 +71,19 @@ class Lane:
     await in between, so no entry is lost or sent twice.
     """
 
-    def __init__(self, store: Store, options: LaneOptions, owner: LaneOwner) -> None:
+    def __init__(
+        self,
+        store: Store,
+        options: LaneOptions,
+        owner: LaneOwner,
+        chance: random.Random = CHANCE,
+    ) -> None:
         self.pending = PendingBatch()
         self.key: LaneKey | None = None
         self._store = store
         self._options = options
         self._owner = owner
+        self._chance = chance
         self._number = 0
         self._in_flight = False
         self._unsettled: tuple[PendingBatch, Batch] | None = None
@@ -103,7 +117,9 @@ class Lane:
         what the commit sets free can be handed out in the same breath.
         """
         key = self.key
-        if self._in_flight or not self.pending or key is None or self._replacing.locked():
+        if not self.pending or key is None or self._in_flight or self._replacing.locked():
+            return False
+        if self._unsettled is not None:  # the lane's task has yet to look up what became of it
             return False
         pending = self.pending
         batch = pending.freeze(key, self._number + 1)
@@ -200,7 +216,12 @@ class Lane:
             # Looking up an unknown outcome may have raised the epoch since the batch was made.
             key = self.key
             lost = key if key and key.lane_id == batch.lane.lane_id else batch.lane
-            await self.replace(lost, pending.client_part())
+            unsent = (
+                await self._look_up(pending)
+                if isinstance(error, _LostInDoubt)
+                else pending.client_part()
+            )
+            await self.replace(lost, unsent)
             return
         self._owner.committed(pending, result)
 
@@ -229,10 +250,10 @@ class Lane:
         while True:
             try:
                 if unknown:
-                    self.key, applied = await self._store.resolve(batch)
+                    applied = await self._resolve(batch)
                     if applied is not None:
                         return applied
-                    batch = msgspec.structs.replace(batch, lane=self.key)
+                    batch = msgspec.structs.replace(batch, lane=self.key or batch.lane)
                     unknown = False
                 return self._store.commit_now(batch) or await self._store.commit(batch)
             except UnknownCommitError as error:
@@ -240,7 +261,43 @@ class Lane:
                 _log.warning("the outcome of a commit is unknown and is looked up: %s", error)
             except BackendUnavailableError as error:
                 _log.warning("the store cannot commit now, next try in %.2f s: %s", delay, error)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
+                delay = min(delay * 2, _LAST_RETRY)
+
+    async def _resolve(self, batch: Batch) -> CommitResult | None:
+        """Raise the epoch and look, until the store has answered.
+
+        The lock is held all the while: the epoch may be raised though the answer is lost, and then
+        a poll or renewal under the old key is refused. It must not take that for the loss of the
+        lane; it waits here, and finds another key.
+        """
+        delay = _FIRST_RETRY
+        async with self._replacing:
+            if self.key is None or self.key.lane_id != batch.lane.lane_id:
+                raise _LostInDoubt(f"lane {batch.lane.lane_id} was replaced by another")
+            while True:
+                try:
+                    self.key, applied = await self._store.resolve(batch)
+                except LaneFencedError as error:
+                    raise _LostInDoubt(str(error)) from error
+                except BackendUnavailableError as error:
+                    _log.warning("an unknown commit cannot be looked up now: %s", error)
+                    await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
+                    delay = min(delay * 2, _LAST_RETRY)
+                else:
+                    return applied
+
+    async def _look_up(self, pending: PendingBatch) -> PendingBatch:
+        """Find out what became of a batch that the store cannot resolve any more."""
+        ids = [new.instance_id for new in pending.creates]
+        delay = _FIRST_RETRY
+        while True:
+            try:
+                rows = await self._store.get_instances(ids, payloads=False) if ids else {}
+                return answer_in_doubt(pending, rows)
+            except BackendUnavailableError as error:
+                _log.warning("the store cannot be asked about a lost commit now: %s", error)
+                await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
                 delay = min(delay * 2, _LAST_RETRY)
 
     async def replace(self, lost: LaneKey, unsent: PendingBatch | None = None) -> None:
@@ -269,7 +326,7 @@ class Lane:
                 self.key, standing = await self._store.open_lane(self._options)
             except BackendUnavailableError as error:
                 _log.warning("no new lane can be opened now: %s", error)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
                 delay = min(delay * 2, _LAST_RETRY)
             else:
                 self._owner.lane_opened(standing)

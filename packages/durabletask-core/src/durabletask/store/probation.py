@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Probation:
     each alone that has one left. The first turn that one commits acquits it.
     """
 
-    def __init__(self, options: StoreOptions, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, options: StoreOptions, clock: Callable[[], float]) -> None:
         self._last = options.poison_after - 1
         self._delay = options.probation_delay
         self._clock = clock

@@ -21,6 +21,9 @@ __all__ = ["Scout"]
 
 _log = logging.getLogger("durabletask.store.scout")
 
+_AFTER_FAILURE = 0.25
+"""Seconds at least until the next look when one could not be had, however much is due."""
+
 
 class Scout:
     """Polls the store for one work item source, one poll at a time."""
@@ -81,12 +84,12 @@ class Scout:
         if self._handled is not None:
             self._handled.update(message_ids)
 
-    def _arm(self) -> None:
+    def _arm(self, least: float = 0.0) -> None:
         if self._timer is not None:
             self._timer.cancel()
         delay = self._interval
         if self._next_due is not None:
-            delay = min(delay, max(0.0, (self._next_due - self._store.now()) / 1e6))
+            delay = min(delay, max(least, (self._next_due - self._store.now()) / 1e6))
         self._timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
 
     async def _run(self) -> None:
@@ -98,8 +101,9 @@ class Scout:
         self._wake.clear()
         lane = self._source.lane.key
         if lane is None:
-            self._arm()
+            self._arm(_AFTER_FAILURE)
             return
+        least = 0.0
         handled: set[int] = set()
         self._handled = handled
         try:
@@ -108,6 +112,7 @@ class Scout:
             await self._source.lost(lane)
         except BackendUnavailableError as error:
             _log.warning("the store cannot be polled now: %s", error)
+            least = _AFTER_FAILURE
         else:
             current = self._source.lane.key
             if current is not None and current.lane_id == lane.lane_id:
@@ -115,4 +120,4 @@ class Scout:
                 self._source.arrived(work, handled)
         finally:
             self._handled = None
-            self._arm()
+            self._arm(least)

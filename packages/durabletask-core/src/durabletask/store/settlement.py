@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,8 @@ import msgspec
 from durabletask.store.instance import NO_MESSAGES, OwnedInstance, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durabletask.store.batch import CommitResult, NewInstance
     from durabletask.store.effect import TurnEffect
     from durabletask.store.holdings import Holdings
@@ -34,11 +35,14 @@ class Settlement:
         has_answered: a client has heard of a committed request; reset by whoever looks.
     """
 
-    def __init__(self, hub: Hub, holdings: Holdings, scout: Scout) -> None:
+    def __init__(
+        self, hub: Hub, holdings: Holdings, scout: Scout, clock: Callable[[], float]
+    ) -> None:
         self.has_answered = False
         self._hub = hub
         self._holdings = holdings
         self._scout = scout
+        self._clock = clock
 
     def settle(self, batch: PendingBatch, result: CommitResult) -> None:
         """The batch is durable."""
@@ -52,11 +56,11 @@ class Settlement:
             else:  # the lane was lost after the store had taken the batch
                 self._hub.waiters.refresh(instance_id)
         for park, instance in batch.parked:
-            self._holdings.forget(instance)
+            self._holdings.lose(instance)
             self._scout.soon()  # it may have been a suspect: there is room for the next
             _log.error("orchestration %r is set aside: %s", park.instance_id, park.reason)
         for instance, _ in batch.released:
-            self._holdings.forget(instance)
+            self._holdings.lose(instance)
             if instance.inbox:  # came in while the release was on its way; whoever claims has it
                 self._scout.soon()
         if answer_clients(batch, result):
@@ -80,7 +84,7 @@ class Settlement:
     def _drop_refused(self, row: NewInstance) -> None:
         instance = self._holdings.owned.get(row.instance_id)
         if instance is not None and instance.execution_id == row.execution_id:
-            self._holdings.forget(instance)
+            self._holdings.lose(instance)
 
     def _turn(self, effect: TurnEffect) -> None:
         instance, turn = effect.instance, effect.turn
@@ -104,6 +108,7 @@ class Settlement:
             self._holdings.make_ready(instance)
             return
         instance.sequence += 1
+        instance.continues = True
         if turn.update is not None:
             self._updated(effect)
         if turn.timers:
@@ -113,7 +118,7 @@ class Settlement:
         if instance.inbox:
             self._holdings.make_ready(instance)
         elif not effect.local:
-            instance.idle_since = time.monotonic()
+            instance.idle_since = self._clock()
 
     def _updated(self, effect: TurnEffect) -> None:
         instance, update = effect.instance, effect.turn.update

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from durabletask.backend import (
@@ -67,9 +66,12 @@ class StoreWorkItemSource(WorkItemSource):
     def __init__(self, hub: Hub, profile: WorkerProfile) -> None:
         self.profile = profile
         self.standing: LaneStanding | None = None
+        self._clock = asyncio.get_running_loop().time
         self._arrival = Bell()
         self._returned = Bell()
-        self.holdings = Holdings(self._arrival, Probation(hub.options))
+        self.holdings = Holdings(
+            self._arrival, hub.waiters.refresh, Probation(hub.options, self._clock)
+        )
         self.draining = False
         self._hub = hub
         self._turns_out = 0
@@ -80,11 +82,11 @@ class StoreWorkItemSource(WorkItemSource):
             orchestrations=profile.orchestrations,
             activities=profile.activities,
         )
-        self.lane = Lane(hub.store, options, self)
+        self.lane = Lane(hub.store, options, self, hub.chance)
         self._intake = Intake(hub, self)
         self.scout = Scout(hub.store, self, hub.options.poll_interval)
         self._keeper = Keeper(hub, self)
-        self._settlement = Settlement(hub, self.holdings, self.scout)
+        self._settlement = Settlement(hub, self.holdings, self.scout, self._clock)
 
     async def open(self) -> None:
         """Open the lane, take over what dead lanes left, and look for work once."""
@@ -155,6 +157,7 @@ class StoreWorkItemSource(WorkItemSource):
             instance.sequence,
             [started, *instance.take()],
             instance,
+            instance.continues,
         )
 
     def _came_back(self) -> None:
@@ -344,12 +347,12 @@ class StoreWorkItemSource(WorkItemSource):
         self._arrival.ring()
         self._keeper.stop()
         await self.scout.stop()
-        deadline = time.monotonic() + timeout
-        while (self._turns_out or self._activities_out) and time.monotonic() < deadline:
-            await self._returned.wait(max(0.0, deadline - time.monotonic()))
+        deadline = self._clock() + timeout
+        while (self._turns_out or self._activities_out) and self._clock() < deadline:
+            await self._returned.wait(max(0.0, deadline - self._clock()))
         self._bequeath()
         try:
-            await asyncio.wait_for(self.lane.flush(), max(0.05, deadline - time.monotonic()))
+            await asyncio.wait_for(self.lane.flush(), max(0.05, deadline - self._clock()))
         except TimeoutError:
             _log.warning("the store did not take the last commits within the limit")
         self.lane_lost()

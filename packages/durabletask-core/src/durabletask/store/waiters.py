@@ -96,6 +96,8 @@ class Waiters:
             self._start_watching()
 
     def _remove(self, instance_id: str, waiter: _Waiter) -> None:
+        if waiter.future.done() and not waiter.future.cancelled():
+            waiter.future.exception()  # the first reading may have said the same: nobody looks
         waiters = self._waiting.get(instance_id)
         if waiters is not None and waiter in waiters:
             waiters.remove(waiter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from typing import TYPE_CHECKING, cast
 
 from durabletask.errors import ActivityNotRegisteredError, OrchestrationNotRegisteredError
@@ -25,19 +26,15 @@ _numbers = itertools.count(1)
 class VirtualHub(StoreBackend):
     """The storage backend as it is in production, on a hub of its own, for one worker.
 
-    Nothing in it is random: executions are numbered.
+    What it takes for random is the same at every run.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self._memory = MemoryStore(f"testing-{next(_numbers)}", clock=clock)
-        self._executions = itertools.count(1)
         self._source: StoreWorkItemSource | None = None
         options = StoreOptions(lease=_FOR_EVER, client_lease=_FOR_EVER, poll_interval=3600.0)
-        super().__init__(self._memory, options)
-
-    def _new_execution_id(self, now: int) -> str:
-        return f"{now:016x}{next(self._executions):016x}"
+        super().__init__(self._memory, options, chance=random.Random(0))
 
     async def open_worker(self, profile: WorkerProfile) -> WorkItemSource:
         source = await super().open_worker(profile)

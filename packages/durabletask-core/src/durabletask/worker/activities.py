@@ -14,12 +14,12 @@ from durabletask.engine import (
     run_activity,
 )
 from durabletask.worker.steps import Suspended
-from durabletask.worker.threads import ActivityThreads
 
 if TYPE_CHECKING:
     from durabletask.backend import ActivityResult, ActivityWorkItem, WorkItemSource
     from durabletask.engine import ActivityRegistration, Registry
     from durabletask.serialization import DataConverter
+    from durabletask.worker.machine import Threads
 
 __all__ = ["ActivityRunner"]
 
@@ -41,14 +41,14 @@ class ActivityRunner:
         source: WorkItemSource,
         registry: Registry,
         converter: DataConverter,
-        max_threads: int,
+        threads: Threads,
     ) -> None:
         self.closing = False
         self._source = source
         self._activities = registry.activities
         self._converter = converter
         self._context = copy_context()
-        self._threads = ActivityThreads(asyncio.get_running_loop(), max_threads)
+        self._threads = threads
 
     def start(self, item: ActivityWorkItem) -> Suspended | None:
         """Begin to run an item; to be called in a task.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
 from durabletask.backend import OrchestrationWorkItem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durabletask.backend import ActivityWorkItem, WorkItem, WorkItemSource
     from durabletask.worker.activities import ActivityRunner
     from durabletask.worker.turns import TurnRunner
@@ -36,11 +37,16 @@ class WorkerLoop:
     """
 
     def __init__(
-        self, source: WorkItemSource, turns: TurnRunner, activities: ActivityRunner
+        self,
+        source: WorkItemSource,
+        turns: TurnRunner,
+        activities: ActivityRunner,
+        clock: Callable[[], float],
     ) -> None:
         self._source = source
         self._turns = turns
         self._activities = activities
+        self._clock = clock
         self._queue: deque[ActivityWorkItem] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -89,7 +95,8 @@ class WorkerLoop:
                 self._ended.exception()  # logged above; nobody need ask for it
 
     async def _run(self) -> None:
-        began = time.perf_counter()
+        clock = self._clock
+        began = clock()
         while True:
             if not self._queue:
                 items = await self._source.receive()
@@ -104,11 +111,11 @@ class WorkerLoop:
                     self._pass_baton()
                     await self._activities.finish(item, waiting)
                     return
-                if time.perf_counter() - began > _SLICE:
+                if clock() - began > _SLICE:
                     break
-            if time.perf_counter() - began > _SLICE:
+            if clock() - began > _SLICE:
                 await asyncio.sleep(0)
-                began = time.perf_counter()
+                began = clock()
 
     def _take(self, items: list[WorkItem]) -> None:
         """Run the turns, which never wait, and queue the activities."""

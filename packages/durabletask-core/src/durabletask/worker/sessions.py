@@ -14,9 +14,11 @@ __all__ = ["SessionCache"]
 class SessionCache:
     """Keeps the most recently used sessions, one per instance.
 
-    A kept session is used only for a work item of its own execution and sequence; so a session
-    that another worker has overtaken, or that ran ahead of a commit that failed, is found out here
-    and replaced by a replay. Whatever leaves the cache is disposed of (rule *dispose*).
+    A kept session is used only for a work item that continues it, of its own execution and
+    sequence; so a session that another worker has overtaken, or that ran ahead of a commit that
+    failed, is found out here and replaced by a replay. The numbers alone would not tell: another
+    worker may have made a turn of the same number from other events. Whatever leaves the cache is
+    disposed of (rule *dispose*).
     """
 
     def __init__(self, limit: int) -> None:
@@ -32,7 +34,11 @@ class SessionCache:
         session = self._sessions.pop(item.instance_id, None)
         if session is None:
             return None
-        if session.execution_id == item.execution_id and session.sequence == item.sequence:
+        if (
+            item.continues
+            and session.execution_id == item.execution_id
+            and session.sequence == item.sequence
+        ):
             return session
         session.dispose()
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from durabletask.actions import CompleteOrchestration
@@ -15,6 +14,8 @@ from durabletask.state import OrchestrationStatus
 from durabletask.worker.sessions import SessionCache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durabletask.backend import OrchestrationWorkItem, WorkItemSource
     from durabletask.engine import OrchestrationRegistration, Registry
     from durabletask.history import HistoryEvent
@@ -42,11 +43,13 @@ class TurnRunner:
         registry: Registry,
         converter: DataConverter,
         options: WorkerOptions,
+        clock: Callable[[], float],
     ) -> None:
         self._source = source
         self._orchestrations = registry.orchestrations
         self._converter = converter
         self._options = options
+        self._clock = clock
         self._sessions = SessionCache(options.max_cached_sessions)
         self._loads: set[asyncio.Task[None]] = set()
 
@@ -89,7 +92,7 @@ class TurnRunner:
 
     def _replay(self, item: OrchestrationWorkItem, history: list[HistoryEvent]) -> None:
         if not history:
-            self._source.abandon(item)
+            self._source.abandon(item, _RETRY_DELAY)
             return
         registration = self._registration(item)
         if registration is None:
@@ -104,7 +107,12 @@ class TurnRunner:
             session.dispose()
             self._give_back(item)
         else:
-            self._run(session, item)
+            if session.sequence == item.sequence:
+                self._run(session, item)
+                return
+            # Somebody else has gone on: this worker was taken for dead and does not know it yet.
+            session.dispose()
+            self._source.abandon(item, _RETRY_DELAY)
 
     def _registration(self, item: OrchestrationWorkItem) -> OrchestrationRegistration | None:
         registration = self._orchestrations.get(item.name)
@@ -113,7 +121,7 @@ class TurnRunner:
         return registration
 
     def _run(self, session: OrchestrationSession, item: OrchestrationWorkItem) -> None:
-        began = time.perf_counter()
+        began = self._clock()
         try:
             result = session.run_turn(item.events)
         except NonDeterminismError as error:
@@ -124,7 +132,7 @@ class TurnRunner:
             session.dispose()
             self._give_back(item)
             return
-        took = time.perf_counter() - began
+        took = self._clock() - began
         if took > self._options.slow_turn:
             _log.warning(
                 "a turn of orchestration %r (%s) blocked the event loop for %.0f ms; move the work "
@@ -161,6 +169,10 @@ class TurnRunner:
         for task in [*self._loads]:
             task.cancel()
         await asyncio.gather(*self._loads, return_exceptions=True)
+        self.dispose()
+
+    def dispose(self) -> None:
+        """Dispose of every session that is kept."""
         self._sessions.clear()
 
 

@@ -16,6 +16,7 @@ from durabletask.plugins import SharedBackend, plugin_manager
 from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
 from durabletask.worker.activities import ActivityRunner
 from durabletask.worker.loop import WorkerLoop
+from durabletask.worker.machine import Machine
 from durabletask.worker.options import WorkerOptions
 from durabletask.worker.signals import stop_signals
 from durabletask.worker.sized import SizedConverter
@@ -58,6 +59,9 @@ class TaskHubWorker:
             await worker.start()
             ...
     """
+
+    _machine = Machine()
+    """Overridden where time is virtual."""
 
     def __init__(
         self,
@@ -142,9 +146,11 @@ class TaskHubWorker:
             raise
         options = self._options
         converter = SizedConverter(self._converter, lease.backend.capabilities.max_payload_bytes)
-        turns = TurnRunner(source, self._registry, converter, options)
-        activities = ActivityRunner(source, self._registry, converter, options.max_activity_threads)
-        loop = WorkerLoop(source, turns, activities)
+        machine = self._machine
+        threads = machine.threads(asyncio.get_running_loop(), options.max_activity_threads)
+        turns = TurnRunner(source, self._registry, converter, options, machine.clock)
+        activities = ActivityRunner(source, self._registry, converter, threads)
+        loop = WorkerLoop(source, turns, activities, machine.clock)
         loop.start()
         return _Running(lease, profile, source, turns, activities, loop)
 

@@ -23,7 +23,8 @@ def poll(hub: Hub, lane: Lane, interest: Interest) -> Work:
         hub.settle(row, now)
     inbox = {instance_id: row.messages() for instance_id, row in lane.mail.items()}
     pools = [hub.urgent]
-    pools += [hub.pools[name] for name in interest.orchestrations if name in hub.pools]
+    # Sorted, because the order of a set differs from process to process.
+    pools += [hub.pools[name] for name in sorted(interest.orchestrations & hub.pools.keys())]
     for pool in pools:
         hub.refresh(pool, now)
     return Work(
@@ -111,7 +112,7 @@ def _claimed_instance(hub: Hub, row: Instance) -> ClaimedInstance:
 def _claim_activities(hub: Hub, lane: Lane, interest: Interest) -> list[ClaimedActivity]:
     if not hub.activities:
         return []
-    queues = [hub.queues[name] for name in interest.activities if name in hub.queues]
+    queues = [hub.queues[name] for name in sorted(interest.activities & hub.queues.keys())]
     claimed: list[ClaimedActivity] = []
     while len(claimed) < interest.max_activities:
         waiting = [(at, n) for n, queue in enumerate(queues) if (at := queue.first()) is not None]

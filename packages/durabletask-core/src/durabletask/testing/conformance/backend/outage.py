@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from durabletask.backend import Backend
 from durabletask.errors import BackendUnavailableError
-from durabletask.store import Store
+from durabletask.testing.relay import StoreRelay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from durabletask.backend import Capabilities
-    from durabletask.state import OrchestrationQuery
-    from durabletask.store import (
-        Batch,
-        CommitResult,
-        InstanceRecord,
-        Interest,
-        LaneKey,
-        LaneOptions,
-        LaneStanding,
-        Unclaimed,
-        Work,
-    )
+    from durabletask.store import Store
 
 __all__ = ["LEASE", "FragileFactory", "FragileStore", "Outage"]
 
@@ -50,7 +37,7 @@ LEASE = 0.4
 """Seconds; the lease that fragile backends are to have."""
 
 
-class FragileStore(Store):
+class FragileStore(StoreRelay):
     """Passes everything on to another store, except during an outage.
 
     Then every call fails with BackendUnavailableError before it reaches the store.
@@ -68,17 +55,17 @@ class FragileStore(Store):
         """Mend the connection."""
         self._is_down = False
 
-    def _reach(self) -> Store:
+    async def _call(self, verb: str, *arguments: Any, **options: Any) -> Any:
         if self._is_down:
             raise BackendUnavailableError("the store cannot be reached: the test cut it off")
-        return self._store
+        return await getattr(self._store, verb)(*arguments, **options)
 
     @property
     def capabilities(self) -> Capabilities:
         return self._store.capabilities
 
     async def open(self) -> None:
-        await self._reach().open()
+        await self._call("open")
 
     async def close(self) -> None:
         await self._store.close()
@@ -88,43 +75,3 @@ class FragileStore(Store):
 
     def now(self) -> int:
         return self._store.now()
-
-    async def open_lane(self, options: LaneOptions) -> tuple[LaneKey, LaneStanding]:
-        return await self._reach().open_lane(options)
-
-    async def renew_lane(self, lane: LaneKey) -> LaneStanding:
-        return await self._reach().renew_lane(lane)
-
-    async def close_lane(self, lane: LaneKey) -> None:
-        await self._reach().close_lane(lane)
-
-    async def take_over(self) -> int:
-        return await self._reach().take_over()
-
-    async def poll(self, lane: LaneKey, interest: Interest) -> Work:
-        return await self._reach().poll(lane, interest)
-
-    async def commit(self, batch: Batch) -> CommitResult:
-        return await self._reach().commit(batch)
-
-    async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
-        return await self._reach().resolve(batch)
-
-    async def unclaimed(self, older_than: float) -> list[Unclaimed]:
-        return await self._reach().unclaimed(older_than)
-
-    async def read_history(self, executions: Sequence[tuple[str, str]]) -> list[list[bytes]]:
-        return await self._reach().read_history(executions)
-
-    async def get_instances(
-        self, instance_ids: Sequence[str], *, payloads: bool
-    ) -> dict[str, InstanceRecord]:
-        return await self._reach().get_instances(instance_ids, payloads=payloads)
-
-    async def query_instances(
-        self, query: OrchestrationQuery
-    ) -> tuple[list[InstanceRecord], str | None]:
-        return await self._reach().query_instances(query)
-
-    async def purge_instances(self, instance_ids: Sequence[str], *, recursive: bool) -> int:
-        return await self._reach().purge_instances(instance_ids, recursive=recursive)

@@ -151,6 +151,29 @@ class SharingSuite(TakerFixtures):
         staying.source.complete_orchestration(kept, ends())
         await hub.result(instance_id)
 
+    async def test_a_turn_continues_only_what_was_committed_here(
+        self, hub: HubDriver, open_taker: TakerFactory
+    ) -> None:
+        """**turn-single** No item continues a turn that its worker made and another committed."""
+        leaving = await open_taker()
+        instance_id = await hub.start("o")
+        first = await leaving.turn()
+        await leaving.source.drain(0)
+        leaving.source.complete_orchestration(first, WAITING)  # too late
+        staying = await open_taker()
+        again = await staying.turn()
+        assert (again.sequence, again.continues) == (0, False)
+        staying.source.complete_orchestration(again, WAITING)
+        await hub.client.raise_event(instance_id, "e")
+        turn = await staying.turn()
+        assert turn.sequence == 1
+        await staying.source.drain(0)
+        last = await open_taker()
+        turn = await last.turn()
+        assert (turn.sequence, turn.continues) == (1, False)
+        last.source.complete_orchestration(turn, ends())
+        await hub.result(instance_id)
+
     async def test_workers_share_by_registration(
         self, hub: HubDriver, other_hub: HubDriver
     ) -> None:

@@ -1,0 +1,131 @@
+"""What is written down while a simulation runs, by nobody who takes part in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from durabletask.history import EventRaised, HistoryEvent, TaskScheduled, decode_chunk
+
+if TYPE_CHECKING:
+    from durabletask.state import OrchestrationState
+    from durabletask.store import Batch, CommitResult, NewInstance
+    from durabletask.task import ActivityContext
+
+__all__ = ["Evidence", "Execution", "Outcome", "Run", "TurnTaken"]
+
+
+class Run(NamedTuple):
+    """An activity that began to run."""
+
+    instance_id: str
+    execution_id: str
+    task_id: int
+    name: str
+
+
+class Outcome(NamedTuple):
+    """What somebody was told about a finished instance; it may never change."""
+
+    status: str
+    output: str | None
+    failure: str | None
+    execution_id: str
+
+
+class TurnTaken(NamedTuple):
+    """A turn as the store took it.
+
+    ``at`` is the store's time in microseconds; ``carried`` are how many of the received events
+    came from the execution before.
+    """
+
+    at: int
+    sequence: int
+    events: list[HistoryEvent]
+    carried: int
+
+
+class Execution(NamedTuple):
+    """All turns of one execution, in the order in which the store took them."""
+
+    instance_id: str
+    execution_id: str
+    turns: list[TurnTaken]
+
+    @property
+    def events(self) -> list[HistoryEvent]:
+        """The history."""
+        return [event for turn in self.turns for event in turn.events]
+
+
+class Evidence:
+    """The ledger of a simulation, independent of what the store keeps.
+
+    Attributes:
+        executions: by instance id and execution id.
+        created: instances that were created, in order.
+        runs: how often each activity began.
+        outcomes: everything that clients were told, by instance id and execution id.
+        raised: events that clients have tried to raise, by instance id, name and data.
+        violations: what was found wrong at once.
+        turns: how many turns were taken.
+    """
+
+    def __init__(self) -> None:
+        self.executions: dict[tuple[str, str], Execution] = {}
+        self.created: list[NewInstance] = []
+        self.runs: Counter[Run] = Counter()
+        self.outcomes: dict[tuple[str, str], set[Outcome]] = {}
+        self.raised: Counter[tuple[str, str, str | None]] = Counter()
+        self.violations: list[str] = []
+        self.turns = 0
+        self._scheduled: dict[Run, None] = {}  # a dict keeps their order
+        self._carried: dict[str, int] = {}
+
+    def committed(self, at: int, batch: Batch, result: CommitResult) -> None:
+        """The store has taken a batch."""
+        for position, new in enumerate(batch.creates):
+            if position not in result.refused:
+                self.created.append(new)
+        for turn in batch.turns:
+            self.turns += 1
+            events = decode_chunk(turn.chunk)
+            key = (turn.instance_id, turn.execution_id)
+            execution = self.executions.get(key)
+            if execution is None:
+                execution = self.executions[key] = Execution(*key, [])
+            carried = self._carried.pop(turn.execution_id, 0)
+            execution.turns.append(TurnTaken(at, turn.sequence, events, carried))
+            for event in events:
+                if isinstance(event, TaskScheduled):
+                    self._scheduled[Run(*key, event.task_id, event.name)] = None
+            if turn.next is not None and turn.next.carryover is not None:
+                carryover = decode_chunk(turn.next.carryover)
+                self._carried[turn.next.execution_id] = sum(
+                    isinstance(event, EventRaised) for event in carryover
+                )
+
+    def activity_begins(self, process: str, ctx: ActivityContext) -> None:
+        """An activity begins to run; rule *activity-once* is checked on the spot."""
+        _, execution_id, _ = ctx.idempotency_key.rsplit(":", 2)
+        run = Run(ctx.instance_id, execution_id, ctx.task_id, ctx.name)
+        if run not in self._scheduled:
+            self.violations.append(f"{process} runs {run}, which no durable turn has scheduled")
+        self.runs[run] += 1
+
+    def unrun(self) -> list[Run]:
+        """What was scheduled and never began."""
+        return [run for run in self._scheduled if not self.runs[run]]
+
+    def told(self, state: OrchestrationState) -> None:
+        """A client has been told about an instance."""
+        if state.runtime_status.is_finished:
+            failure = state.failure_details
+            outcome = Outcome(
+                state.runtime_status.value,
+                state.serialized_output,
+                None if failure is None else f"{failure.error_type}: {failure.message}",
+                state.execution_id,
+            )
+            self.outcomes.setdefault((state.instance_id, state.execution_id), set()).add(outcome)

@@ -136,8 +136,8 @@ class _Simulation:
         world.run(lambda: False, _QUIET)
         wrong += self._server.remains()
         if not crew.deaths:
-            # A worker runs what it owns itself, so what nobody waits for when an instance ends can
-            # die with it.
+            # What a worker has begun to prepare and nobody waits for when its instance ends can
+            # die with the worker.
             wrong += [f"{run} was scheduled and never ran" for run in self.evidence.unrun()]
         self._judge()
         crew.ending = True

@@ -9,6 +9,7 @@ from durabletask.testing.conformance.store.children import ChildSuite
 from durabletask.testing.conformance.store.claims import ClaimSuite
 from durabletask.testing.conformance.store.commits import CommitSuite
 from durabletask.testing.conformance.store.continuing import ContinueAsNewSuite
+from durabletask.testing.conformance.store.crashing import CrashPointSuite
 from durabletask.testing.conformance.store.creates import CreateSuite
 from durabletask.testing.conformance.store.fixtures import (
     Advance,
@@ -37,6 +38,7 @@ __all__ = [
     "CommitBreaker",
     "CommitSuite",
     "ContinueAsNewSuite",
+    "CrashPointSuite",
     "CreateSuite",
     "HubSuite",
     "InboxSuite",

@@ -7,6 +7,7 @@ from durabletask.testing.conformance.store.children import ChildSuite
 from durabletask.testing.conformance.store.claims import ClaimSuite
 from durabletask.testing.conformance.store.commits import CommitSuite
 from durabletask.testing.conformance.store.continuing import ContinueAsNewSuite
+from durabletask.testing.conformance.store.crashing import CrashPointSuite
 from durabletask.testing.conformance.store.creates import CreateSuite
 from durabletask.testing.conformance.store.hubs import HubSuite
 from durabletask.testing.conformance.store.inboxes import InboxSuite
@@ -29,6 +30,7 @@ class StoreSuite(
     ClaimSuite,
     CommitSuite,
     ContinueAsNewSuite,
+    CrashPointSuite,
     CreateSuite,
     HubSuite,
     InboxSuite,

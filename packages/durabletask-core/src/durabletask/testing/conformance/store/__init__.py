@@ -17,6 +17,7 @@ from durabletask.testing.conformance.store.fixtures import (
     StoreFactory,
     StoreFixtures,
 )
+from durabletask.testing.conformance.store.histories import RandomHistorySuite
 from durabletask.testing.conformance.store.hubs import HubSuite
 from durabletask.testing.conformance.store.inboxes import InboxSuite
 from durabletask.testing.conformance.store.lanes import LaneSuite
@@ -47,6 +48,7 @@ __all__ = [
     "ParkSuite",
     "PurgeSuite",
     "QuerySuite",
+    "RandomHistorySuite",
     "ReadSuite",
     "ResolveSuite",
     "StoreFactory",

@@ -139,7 +139,8 @@ class _Simulation:
         if not crew.deaths:
             # What a worker has begun to prepare and nobody waits for when its instance ends can
             # die with the worker.
-            wrong += [f"{run} was scheduled and never ran" for run in self.evidence.unrun()]
+            unrun = self.evidence.unrun(self._server.rows())
+            wrong += [f"{run} was scheduled and never ran" for run in unrun]
         self._judge()
         crew.ending = True
         for name in self._settings.workers:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "docs", "wheels"]
+nox.options.sessions = ["lint", "types", "tests", "simulation", "docs", "wheels"]
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -39,6 +39,13 @@ def tests(session: nox.Session) -> None:
     """Every test that needs no session of its own, against the sources."""
     install(session, "tests")
     session.run("pytest", "--ignore=tests/docs", *session.posargs)
+
+
+@nox.session
+def simulation(session: nox.Session) -> None:
+    """Two thousand seeds of whole systems under faults; `-- --seeds A:B` runs others."""
+    session.install("--editable", "packages/durabletask-core")
+    session.run("python", "-m", "durabletask.testing.simulation", *session.posargs)
 
 
 @nox.session(default=False)

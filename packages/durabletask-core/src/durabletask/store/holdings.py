@@ -80,6 +80,13 @@ class Holdings:
         self.activities.append(item)
         self._arrival.ring()
 
+    def withdraw(self, instance: OwnedInstance) -> list[ActivityWorkItem]:
+        """Take the activities of an instance that were not handed out off the queue."""
+        withdrawn = [item for item in self.activities if item.token is instance]
+        if withdrawn:
+            self.activities = deque(item for item in self.activities if item.token is not instance)
+        return withdrawn
+
     def forget(self, instance: OwnedInstance) -> None:
         """Stop owning an instance that has finished; late outcomes of activities are ignored."""
         if self.owns(instance):

@@ -195,6 +195,8 @@ class StoreWorkItemSource(WorkItemSource):
         instance.unrecorded -= instance.taken_local
         pending = self.lane.pending
         local = self._place_activities(instance, outcome) if outcome.activities else ()
+        if outcome.ended and instance.outstanding:
+            self._leave_behind(instance)
         turn = build_turn(
             instance,
             outcome,
@@ -262,6 +264,17 @@ class StoreWorkItemSource(WorkItemSource):
                 self.enqueue(instance, event)
         instance.unrecorded += len(local)
         return local
+
+    def _leave_behind(self, instance: OwnedInstance) -> None:
+        """Move what has not begun to the shared queue: its execution ends without waiting for it.
+
+        While an instance lives, whoever takes it over starts its activities again. Afterwards
+        nobody looks, and what is only in this process would be lost with it (rule
+        *activity-once*: every activity runs at least once).
+        """
+        for item in self.holdings.withdraw(instance):
+            event = TaskScheduled(item.task_id, item.name, item.input, item.version, item.tags)
+            self.enqueue(instance, event)
 
     def enqueue(self, instance: OwnedInstance, event: TaskScheduled) -> None:
         """Put an activity into the shared queue with the next commit."""

@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         total.add(summary)
         for failure in summary.failures:
             _show(failure, programs[failure.seed % len(programs)].__name__, _LINES)
+        if total.failures and given.first:
+            break
     _say(
         f"{total.seeds} seeds of {', '.join(program.__name__ for program in programs)}: "
         f"{total.faults} faults, {total.turns} turns, {total.runs} activity runs, "
@@ -50,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_seeds, default=range(2000), help="A:B, or one seed")
     parser.add_argument("--program", action="append", choices=[*PROGRAMS], help="all by default")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--first", action="store_true", help="stop soon after the first failure")
     parser.add_argument("--trace", type=int, metavar="SEED", help="run this one and show all of it")
     return parser
 

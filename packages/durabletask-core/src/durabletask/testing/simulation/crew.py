@@ -30,7 +30,7 @@ class Crew:
         finished: the client's part has been played.
         error: what it raised.
         ending: no process is started any more.
-        deaths: how many processes were killed.
+        deaths: how many processes were killed, or stopped without much patience.
     """
 
     def __init__(
@@ -146,6 +146,7 @@ class Crew:
     def restart(self, name: str, timeout: float) -> None:
         """Stop a worker in peace, and start another when it is gone."""
         if name in self._up:
+            self.deaths += 1
             self.stop(name, timeout)
             self._when_gone(name, self._world.processes[name])
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from durabletask.history import EventRaised, HistoryEvent, TaskScheduled, decode_chunk
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from durabletask.state import OrchestrationState
     from durabletask.store import Batch, CommitResult, NewInstance
     from durabletask.task import ActivityContext
@@ -114,9 +116,14 @@ class Evidence:
             self.violations.append(f"{process} runs {run}, which no durable turn has scheduled")
         self.runs[run] += 1
 
-    def unrun(self) -> list[Run]:
-        """What was scheduled and never began."""
-        return [run for run in self._scheduled if not self.runs[run]]
+    def unrun(self, remaining: Collection[str]) -> list[Run]:
+        """What was scheduled and never began, of the instances that remain.
+
+        Those that were purged, or replaced by another of the same id, have taken it along.
+        """
+        created = Counter(new.instance_id for new in self.created)
+        kept = {instance_id for instance_id in remaining if created[instance_id] == 1}
+        return [run for run in self._scheduled if run.instance_id in kept and not self.runs[run]]
 
     def told(self, state: OrchestrationState) -> None:
         """A client has been told about an instance."""

@@ -133,12 +133,14 @@ class _Simulation:
         world.run(lambda: world.elapsed > horizon, horizon)
         if not world.run(lambda: crew.complete and not self._server.unfinished(), _FINISHED):
             wrong.append(f"these do not finish: {self._server.unfinished()}")
+        world.run(lambda: not self._server.remains(), _FINISHED)
         world.run(lambda: False, _QUIET)
         wrong += self._server.remains()
         if not crew.deaths:
-            # A worker runs what it owns itself, so what nobody waits for when an instance ends can
-            # die with it.
-            wrong += [f"{run} was scheduled and never ran" for run in self.evidence.unrun()]
+            # What a worker has begun to prepare and nobody waits for when its instance ends can
+            # die with the worker.
+            unrun = self.evidence.unrun(self._server.rows())
+            wrong += [f"{run} was scheduled and never ran" for run in unrun]
         self._judge()
         crew.ending = True
         for name in self._settings.workers:

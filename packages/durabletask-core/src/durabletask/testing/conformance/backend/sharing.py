@@ -174,6 +174,26 @@ class SharingSuite(TakerFixtures):
         last.source.complete_orchestration(turn, ends())
         await hub.result(instance_id)
 
+    async def test_what_nobody_waits_for_runs_all_the_same(
+        self, hub: HubDriver, open_taker: TakerFactory
+    ) -> None:
+        """**activity-once** An activity runs though its orchestration and its worker are gone."""
+        leaving = await open_taker(max_activities=1)
+        instance_id = await hub.start("o")
+        leaving.source.complete_orchestration(await leaving.turn(), calls(1, 2, 3))
+        first = await leaving.activity()
+        await hub.client.raise_event(instance_id, "e")
+        leaving.source.complete_orchestration(await leaving.turn(), ends())
+        await hub.result(instance_id)
+        leaving.source.complete_activity(first, ActivityResult("0"))
+        await leaving.source.drain(0)
+        staying = await open_taker()
+        rest = [await staying.activity() for _ in range(2)]
+        assert {first.task_id, *(item.task_id for item in rest)} == {1, 2, 3}
+        for item in rest:
+            staying.source.complete_activity(item, ActivityResult("0"))
+        assert await staying.rests()
+
     async def test_workers_share_by_registration(
         self, hub: HubDriver, other_hub: HubDriver
     ) -> None:

@@ -9,6 +9,7 @@ from durabletask.testing.conformance.store.children import ChildSuite
 from durabletask.testing.conformance.store.claims import ClaimSuite
 from durabletask.testing.conformance.store.commits import CommitSuite
 from durabletask.testing.conformance.store.continuing import ContinueAsNewSuite
+from durabletask.testing.conformance.store.crashing import CrashPointSuite
 from durabletask.testing.conformance.store.creates import CreateSuite
 from durabletask.testing.conformance.store.fixtures import (
     Advance,
@@ -16,6 +17,7 @@ from durabletask.testing.conformance.store.fixtures import (
     StoreFactory,
     StoreFixtures,
 )
+from durabletask.testing.conformance.store.histories import RandomHistorySuite
 from durabletask.testing.conformance.store.hubs import HubSuite
 from durabletask.testing.conformance.store.inboxes import InboxSuite
 from durabletask.testing.conformance.store.lanes import LaneSuite
@@ -37,6 +39,7 @@ __all__ = [
     "CommitBreaker",
     "CommitSuite",
     "ContinueAsNewSuite",
+    "CrashPointSuite",
     "CreateSuite",
     "HubSuite",
     "InboxSuite",
@@ -45,6 +48,7 @@ __all__ = [
     "ParkSuite",
     "PurgeSuite",
     "QuerySuite",
+    "RandomHistorySuite",
     "ReadSuite",
     "ResolveSuite",
     "StoreFactory",

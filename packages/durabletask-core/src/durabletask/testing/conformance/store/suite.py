@@ -7,7 +7,9 @@ from durabletask.testing.conformance.store.children import ChildSuite
 from durabletask.testing.conformance.store.claims import ClaimSuite
 from durabletask.testing.conformance.store.commits import CommitSuite
 from durabletask.testing.conformance.store.continuing import ContinueAsNewSuite
+from durabletask.testing.conformance.store.crashing import CrashPointSuite
 from durabletask.testing.conformance.store.creates import CreateSuite
+from durabletask.testing.conformance.store.histories import RandomHistorySuite
 from durabletask.testing.conformance.store.hubs import HubSuite
 from durabletask.testing.conformance.store.inboxes import InboxSuite
 from durabletask.testing.conformance.store.lanes import LaneSuite
@@ -29,6 +31,7 @@ class StoreSuite(
     ClaimSuite,
     CommitSuite,
     ContinueAsNewSuite,
+    CrashPointSuite,
     CreateSuite,
     HubSuite,
     InboxSuite,
@@ -37,6 +40,7 @@ class StoreSuite(
     ParkSuite,
     PurgeSuite,
     QuerySuite,
+    RandomHistorySuite,
     ReadSuite,
     ResolveSuite,
     TakeoverSuite,

@@ -1,0 +1,258 @@
+"""Deliberate breakages of the engine, and the suite that has to notice each of them.
+
+A mutant is a piece of text in one module and what stands in its place. `python -m
+tests.mutants.run` applies one after the other to a copy of the sources and runs the suite.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["MUTANTS", "SUITES", "Mutant"]
+
+SUITES: dict[str, list[str]] = {
+    "simulation": ["-m", "durabletask.testing.simulation", "--seeds", "0:1000", "--first"],
+    "store kit": [
+        *("-m", "pytest", "-qx", "tests/conformance/test_memory_store.py"),
+        *("-k", "not RealTime and not random_histories and not dies_at_each"),
+    ],
+    "random histories": [
+        *("-m", "pytest", "-qx", "tests/conformance/test_memory_store.py"),
+        *("-k", "not RealTime and random_histories"),
+    ],
+    "backend kit": ["-m", "pytest", "-qx", "tests/conformance/test_memory_backend.py"],
+    "engine": ["-m", "pytest", "-qx", "tests/unit/engine"],
+    "machinery": ["-m", "pytest", "-qx", "tests/unit/store", "tests/unit/worker"],
+}
+"""What Python is given to run each suite, from the root of the repository."""
+
+
+class Mutant(NamedTuple):
+    """One breakage.
+
+    Attributes:
+        name: what is broken.
+        module: the file below the namespace.
+        old, new: the text that stands there once, and the text in its place.
+        suites: each of them has to fail.
+    """
+
+    name: str
+    module: str
+    old: str
+    new: str
+    suites: tuple[str, ...]
+
+
+MUTANTS = [
+    Mutant(
+        "no epoch check",
+        "stores/memory/hub.py",
+        "if lane is None or lane.epoch != key.epoch:",
+        "if lane is None:",
+        ("store kit", "random histories", "simulation"),
+    ),
+    Mutant(
+        "no sequence check",
+        "stores/memory/commit.py",
+        "if tip[1] != turn.sequence:",
+        "if False:",
+        ("store kit", "random histories"),
+    ),
+    Mutant(
+        "no owner check",
+        "stores/memory/commit.py",
+        "elif row is not None and row.owner == lane.lane_id:",
+        "elif row is not None:",
+        ("store kit", "random histories"),
+    ),
+    Mutant(
+        "half a batch is written",
+        "stores/memory/commit.py",
+        "    _check_turns(hub, lane, batch, refused)\n",
+        "    for message in batch.messages:\n        hub.deliver(message, hub.clock())\n"
+        "    _check_turns(hub, lane, batch, refused)\n",
+        ("store kit", "random histories", "simulation"),
+    ),
+    Mutant(
+        "consumed messages are not checked",
+        "stores/memory/commit.py",
+        "if row is None or message_id not in row.inbox or message_id in used:",
+        "if False:",
+        ("store kit", "random histories"),
+    ),
+    Mutant(
+        "a look-up does not raise the epoch",
+        "stores/memory/lanes.py",
+        "    lane.epoch += 1\n",
+        "",
+        ("store kit", "random histories", "simulation"),
+    ),
+    Mutant(
+        "the token of a claim is not checked",
+        "stores/memory/hub.py",
+        "return activity if activity is not None and activity.token == token != 0 else None",
+        "return activity",
+        ("store kit", "random histories"),
+    ),
+    Mutant(
+        "messages for an execution that is over are delivered",
+        "stores/memory/hub.py",
+        "or (bound is not None and bound != row.execution_id):",
+        "or False:",
+        ("store kit", "random histories"),
+    ),
+    Mutant(
+        "timers fire early",
+        "stores/memory/rows.py",
+        "while self.hidden and self.hidden[0][0] <= now:",
+        "while self.hidden and self.hidden[0][0] <= now + 200_000:",
+        ("store kit", "simulation"),
+    ),
+    Mutant(
+        "unknown is taken for not applied",
+        "store/lane.py",
+        "                unknown = True\n",
+        "                unknown = False\n",
+        ("machinery", "simulation"),
+    ),
+    Mutant(
+        "unknown is taken for applied",
+        "store/lane.py",
+        "                    if applied is not None:\n                        return applied\n",
+        "                    return applied or CommitResult()\n",
+        ("machinery", "simulation"),
+    ),
+    Mutant(
+        "what clients asked for is lost with the lane",
+        "store/lane.py",
+        "                self.pending.prepend(unsent)\n",
+        "                pass\n",
+        ("machinery", "simulation"),
+    ),
+    Mutant(
+        "what is in doubt is sent again",
+        "store/doubt.py",
+        "    if refuted:\n",
+        "    if True:\n",
+        ("machinery", "simulation"),
+    ),
+    Mutant(
+        "a commit overtakes one in doubt",
+        "store/lane.py",
+        "        if self._unsettled is not None:  #",
+        "        if False:  #",
+        ("machinery", "simulation"),
+    ),
+    Mutant(
+        "a refusal during a look-up is taken for a loss",
+        "store/lane.py",
+        "        async with self._replacing:\n            if self.key is None",
+        "        if True:\n            if self.key is None",
+        ("machinery",),
+    ),
+    Mutant(
+        "effects before the commit",
+        "store/source.py",
+        "        instance.phase = Phase.COMMITTING\n        pending.turns.append(turn)\n",
+        "        instance.phase = Phase.COMMITTING\n        pending.turns.append(turn)\n"
+        "        self.holdings.start_activities(instance, local)\n",
+        ("backend kit", "simulation"),
+    ),
+    Mutant(
+        'the inbox is read by "id > last"',
+        "store/instance.py",
+        "        held = {*self.inbox_messages, *self.taken, *handled}\n",
+        "        held = {*self.inbox_messages, *self.taken, *handled}\n"
+        "        last = _last.get(self.instance_id, 0)\n"
+        "        messages = [m for m in messages if m.message_id > last]\n"
+        "        _last[self.instance_id] = max((m.message_id for m in messages), default=last)\n",
+        ("backend kit", "simulation"),
+    ),
+    Mutant(
+        "an outcome is counted twice",
+        "store/instance.py",
+        "        if task_id not in self.outstanding:\n            return False\n"
+        "        self.outstanding.remove(task_id)\n",
+        "        self.outstanding.discard(task_id)\n",
+        ("backend kit",),
+    ),
+    Mutant(
+        "busy is never stored",
+        "store/source.py",
+        "            busy=instance.unrecorded > 0,\n",
+        "            busy=False,\n",
+        ("backend kit", "simulation"),
+    ),
+    Mutant(
+        "interrupted activities are forgotten",
+        "store/intake.py",
+        "        known = self._source.profile.activities\n        local = [",
+        "        known, missing = self._source.profile.activities, []\n        local = [",
+        ("backend kit", "simulation"),
+    ),
+    Mutant(
+        "queued activities are run once more",
+        "store/intake.py",
+        "            if task_id not in row.queued and task_id not in arrived\n",
+        "            if task_id not in arrived\n",
+        ("backend kit",),
+    ),
+    Mutant(
+        "the parent is not told",
+        "store/source.py",
+        "if outcome.completion is not None and instance.parent is not None:",
+        "if False:",
+        ("backend kit", "simulation"),
+    ),
+    Mutant(
+        "the clock of orchestrators goes back",
+        "store/source.py",
+        "OrchestratorStarted(now if now > clock else clock)",
+        "OrchestratorStarted(now)",
+        ("simulation",),
+    ),
+    Mutant(
+        "who waits does not hear of a loss",
+        "store/holdings.py",
+        "        self._lost(instance.instance_id)\n",
+        "",
+        ("machinery", "simulation"),
+    ),
+    Mutant(
+        "what nobody waits for is lost",
+        "store/source.py",
+        "        if outcome.ended and instance.outstanding:\n",
+        "        if False:\n",
+        ("backend kit",),
+    ),
+    Mutant(
+        "sessions go on by number alone",
+        "worker/sessions.py",
+        "            item.continues\n            and session",
+        "            session",
+        ("machinery", "simulation"),
+    ),
+    Mutant(
+        "no disposal",
+        "engine/session.py",
+        "        self.ledger.closed = self.ledger.muted = True\n        self.body.close()\n",
+        "        self.ledger.closed = True\n",
+        ("engine", "backend kit"),
+    ),
+    Mutant(
+        "events are not carried over",
+        "engine/session.py",
+        "carryover = self.ledger.events.unconsumed() if continuation.save_events else ()",
+        "carryover = ()",
+        ("engine", "backend kit", "simulation"),
+    ),
+    Mutant(
+        "replay is not checked to its end",
+        "engine/session.py",
+        "        check_all_confirmed(self)\n",
+        "",
+        ("engine", "backend kit"),
+    ),
+]
+"""What has to be noticed."""

@@ -1,5 +1,6 @@
 """The one door for people: `nox` runs every gate, `nox -s NAME` one of them."""
 
+import filecmp
 from pathlib import Path
 
 import nox
@@ -8,6 +9,7 @@ nox.options.sessions = ["lint", "types", "tests", "docs", "wheels"]
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+STUBS = Path("packages/durabletask-grpc/src/durabletask/grpc/protocol")
 DISTRIBUTIONS = sorted(str(path.parent) for path in Path("packages").glob("*/pyproject.toml"))
 
 
@@ -18,12 +20,33 @@ def install(session: nox.Session, group: str, *, distributions: bool = True) -> 
         session.install(*(arg for path in DISTRIBUTIONS for arg in ("--editable", path)))
 
 
+def generate(session: nox.Session, target: Path) -> None:
+    """Make the Python modules of `protos/` in the folder `target`."""
+    install(session, "protos", distributions=False)
+    session.run(
+        *("python", "-m", "grpc_tools.protoc", "-I", "protos"),
+        *(f"--python_out={target}", f"--pyi_out={target}"),
+        *sorted(path.name for path in Path("protos").glob("*.proto")),
+    )
+
+
+@nox.session(default=False)
+def protos(session: nox.Session) -> None:
+    """Write the generated modules of the gRPC protocol anew."""
+    generate(session, STUBS)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style: the linter and the formatter."""
+    """Style: the linter and the formatter, and that the generated modules are not stale."""
     install(session, "lint", distributions=False)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    fresh = Path(session.create_tmp())
+    generate(session, fresh)
+    for path in sorted(STUBS.glob("*_pb2.py*")):
+        if not filecmp.cmp(path, fresh / path.name, shallow=False):
+            session.error(f"{path} is stale: run nox -s protos")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""The rpcs of the service, read from its descriptor, so that no stubs need be generated."""
+"""The rpcs of the services, read from their descriptors, so that no stubs need be generated."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message_factory import GetMessageClass
 
-from durabletask.grpc.protocol import orchestrator_service_pb2 as pb
+from durabletask.grpc.protocol import batches_pb2, orchestrator_service_pb2
 
-__all__ = ["METHODS", "SERVICE", "Method"]
+__all__ = ["BATCH_METHODS", "BATCH_SERVICE", "METHODS", "SERVICE", "Method"]
 
 
 class Method(NamedTuple):
@@ -20,18 +20,29 @@ class Method(NamedTuple):
     streams: bool
 
 
-_SERVICE = pb.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
+def _methods(service: Any) -> dict[str, Method]:
+    return {
+        method.name: Method(
+            f"/{service.full_name}/{method.name}",
+            GetMessageClass(method.input_type),
+            GetMessageClass(method.output_type),
+            method.server_streaming,
+        )
+        for method in service.methods
+    }
+
+
+_SERVICE = orchestrator_service_pb2.DESCRIPTOR.services_by_name["TaskHubSidecarService"]
+_BATCHES = batches_pb2.DESCRIPTOR.services_by_name["Batches"]
 
 SERVICE: str = _SERVICE.full_name
 """Full name of the service; the protocol has no package."""
 
-METHODS: dict[str, Method] = {
-    method.name: Method(
-        f"/{SERVICE}/{method.name}",
-        GetMessageClass(method.input_type),
-        GetMessageClass(method.output_type),
-        method.server_streaming,
-    )
-    for method in _SERVICE.methods
-}
-"""Every rpc by name."""
+METHODS = _methods(_SERVICE)
+"""Every rpc of the protocol by name."""
+
+BATCH_SERVICE: str = _BATCHES.full_name
+"""Full name of our own service, which carries many messages of the protocol in one."""
+
+BATCH_METHODS = _methods(_BATCHES)
+"""Every rpc of that by name."""

@@ -36,7 +36,7 @@ class ServedHub(NamedTuple):
     desk: Desk
 
 
-def backend_of_url(url: str) -> Callable[[str], Backend]:
+def backend_of_url(url: str | None) -> Callable[[str], Backend]:
     """Builds the backend of a task hub in the place that a URL names.
 
     The URL must not name a task hub itself: callers do.

@@ -13,7 +13,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from durabletask.backend import Backend
-from durabletask.errors import BackendClosedError, BackendUnavailableError
+from durabletask.errors import BackendClosedError, BackendUnavailableError, ConfigurationError
 from durabletask.grpc.protocol import BATCH_METHODS, BATCH_SERVICE, METHODS, SERVICE
 from durabletask.grpc.sidecar.batches import BATCH_CALLS, BATCH_STREAMS
 from durabletask.grpc.sidecar.calls import Door, Streaming, generic_handler
@@ -22,6 +22,7 @@ from durabletask.grpc.sidecar.instances import INSTANCE_CALLS
 from durabletask.grpc.sidecar.options import SidecarOptions
 from durabletask.grpc.sidecar.queries import QUERY_CALLS, stream_history
 from durabletask.grpc.sidecar.work import WORK_CALLS, get_work_items
+from durabletask.plugins import resolve_url
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,13 +42,18 @@ class Sidecar:
 
     Args:
         backend: where the instances live: a URL, in which callers choose the task hub, or a
-            Backend object, which is the hub ``default``.
+            Backend object, which is the hub ``default``. None takes the environment's
+            ``DURABLETASK_URL``, then ``sqlite:///durabletask.db``.
         host: the address to listen on.
         port: 0 takes a free one, see :attr:`port`.
         options: limits, TLS, the bearer token.
 
+    Attributes:
+        place: what is served, in a text without secrets.
+
     Raises:
         BackendUrlError, BackendNotFoundError: the backend is unusable.
+        ConfigurationError: the port is no port.
 
     Example::
 
@@ -57,20 +63,23 @@ class Sidecar:
 
     def __init__(
         self,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
         options: SidecarOptions | None = None,
     ) -> None:
         options = options or SidecarOptions()
+        if not 0 <= port <= 65535:
+            raise ConfigurationError(f"port must be a number from 0 to 65535, not {port}")
         if isinstance(backend, Backend):
             given = backend
             self._build = lambda name: given
-            served = options.task_hubs or frozenset({DEFAULT_TASK_HUB})
-            self._served = served & {DEFAULT_TASK_HUB} or served
+            self._served = options.task_hubs or frozenset({DEFAULT_TASK_HUB})
+            self.place = repr(backend)
         else:
             self._build = backend_of_url(backend)
+            self.place = str(resolve_url(backend))
             self._served = options.task_hubs
         self._options = options
         self._host = host

@@ -24,6 +24,7 @@ FLOORS = (
     {"client", "worker"},
     {"cli", "stores", "testing"},
     {"grpc"},
+    {"azuremanaged"},
 )
 """From the ground up."""
 

@@ -396,7 +396,7 @@ class GrpcBackend(Backend):
             profile,
             self._options,
             can_park=self._told and self._capabilities.parking,
-            in_batches=self._in_batches,
+            in_batches=self._in_batches and self._options.batches,
         )
         await source.open()
         return source

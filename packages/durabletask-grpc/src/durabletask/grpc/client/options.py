@@ -20,6 +20,7 @@ class GrpcOptions:
         silence: a work item stream that is silent for so long is taken for broken.
         keepalive: time between two pings of the connection.
         max_message_bytes: the largest message taken or sent.
+        batches: hand many outcomes over in one message, to servers that offer it.
         token: a bearer token for every call.
         token_over_plaintext: send the token to this machine itself without TLS. Never to others.
         ca_file: PEM file of the authorities that sign the server's certificate, instead of those
@@ -34,6 +35,7 @@ class GrpcOptions:
     silence: float = 120.0
     keepalive: float = 20.0
     max_message_bytes: int = 64 * 1024 * 1024
+    batches: bool = True
     token: str | None = field(default=None, repr=False)
     token_over_plaintext: bool = False
     ca_file: str | None = None

@@ -15,6 +15,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
+from durabletask.errors import CapabilityError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
     from types import TracebackType
@@ -208,6 +210,20 @@ class Backend(ABC):
     @abstractmethod
     async def get_history(self, instance_id: str) -> list[HistoryEvent]:
         """The committed history of the current execution. Raises InstanceNotFoundError."""
+
+    async def restart_instance(self, instance_id: str, *, new_id: bool) -> str:
+        """Run a finished instance again with its name, input, version and tags.
+
+        ``new_id`` leaves the old one as it is; else the new execution replaces it atomically.
+
+        Returns:
+            The id of the instance that runs.
+
+        Raises:
+            InstanceNotFoundError, OrchestrationStateError: there is none, or it has not finished.
+            CapabilityError: the backend cannot do this.
+        """
+        raise CapabilityError("restart", self.capabilities.name)
 
     # --- worker half ---------------------------------------------------------------------------
 

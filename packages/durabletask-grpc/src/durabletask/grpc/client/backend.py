@@ -347,6 +347,15 @@ class GrpcBackend(Backend):
             raise error_of(error, self._target, instance_id) from None
         return events
 
+    # --- client half: running again ------------------------------------------------------------
+
+    async def restart_instance(self, instance_id: str, *, new_id: bool) -> str:
+        request = pb.RestartInstanceRequest(instanceId=instance_id, restartWithNewInstanceId=new_id)
+        answer, _ = await self._call(
+            "RestartInstance", request, instance_id=instance_id, again=False
+        )
+        return str(answer.instanceId)
+
     # --- client half: purging ------------------------------------------------------------------
 
     async def purge_instances(

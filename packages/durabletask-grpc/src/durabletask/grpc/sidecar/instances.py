@@ -130,6 +130,14 @@ async def _skip_terminations(
     return pb.SkipGracefulOrchestrationTerminationsResponse(unterminatedInstanceIds=unterminated)
 
 
+async def _restart(call: Call, request: pb.RestartInstanceRequest) -> pb.RestartInstanceResponse:
+    call.hub.backend.capabilities.require("restart")
+    instance_id = await call.hub.backend.restart_instance(
+        request.instanceId, new_id=request.restartWithNewInstanceId
+    )
+    return pb.RestartInstanceResponse(instanceId=instance_id)
+
+
 def _unimplemented(what: str) -> Unary:
     async def refuse(call: Call, request: object) -> object:
         raise NotImplementedError(f"this sidecar cannot {what}")
@@ -156,7 +164,7 @@ INSTANCE_CALLS: dict[str, Unary] = {
     "ResumeInstance": _resume,
     "SkipGracefulOrchestrationTerminations": _skip_terminations,
     "RewindInstance": _unimplemented("rewind instances"),
-    "RestartInstance": _unimplemented("restart instances"),
+    "RestartInstance": _restart,
     "CreateTaskHub": _create_hub,
     "DeleteTaskHub": _unimplemented("delete task hubs: purge their instances"),
     "SignalEntity": _unimplemented("serve entities"),

@@ -1,7 +1,8 @@
 """The backend of the Durable Task Scheduler keeps the contract of seam 1.
 
-The scheduler is our sidecar as a stranger: it speaks TLS, demands a token, and its offer to take
-many outcomes in one message is declined, so all goes by the calls of the published protocol.
+The scheduler is our sidecar, which speaks TLS and demands a token. Once it is treated as a
+stranger: its offer to take many outcomes in one message is declined, so all goes by the calls of
+the published protocol.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ import trustme
 from durabletask.azuremanaged import AzureManagedBackend, SchedulerSettings
 from durabletask.grpc import GrpcOptions, Sidecar, SidecarOptions
 from durabletask.testing.conformance import BackendSuite
-from durabletask.testing.conformance.backend import LEASE
+from durabletask.testing.conformance.backend import (
+    LEASE,
+    BackendFixtures,
+    ReplaySuite,
+    SharingSuite,
+    StorageSuite,
+    WorkItemSuite,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -71,8 +79,17 @@ async def scheduler(authority: trustme.CA) -> AsyncIterator[Sidecar]:
 
 
 @pytest.fixture
+def batches() -> bool:
+    """Whether the offer is taken."""
+    return True
+
+
+@pytest.fixture
 def open_scheduler(
-    scheduler: Sidecar, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
+    scheduler: Sidecar,
+    authority: trustme.CA,
+    tmp_path_factory: pytest.TempPathFactory,
+    batches: bool,
 ) -> Opener:
     """Opens backends of a hub."""
     trusted = tmp_path_factory.mktemp("trust") / "ca.pem"
@@ -82,7 +99,7 @@ def open_scheduler(
         settings = SchedulerSettings(
             endpoint=f"https://127.0.0.1:{port or scheduler.port}", task_hub=task_hub
         )
-        options = GrpcOptions(task_hub=task_hub, ca_file=str(trusted), batches=False)
+        options = GrpcOptions(task_hub=task_hub, ca_file=str(trusted), batches=batches)
         backend = AzureManagedBackend(settings, options, credential=FakeCredential())
         await backend.open()
         return backend
@@ -90,8 +107,8 @@ def open_scheduler(
     return opened
 
 
-class TestAzureManaged(BackendSuite):
-    """Several backends on one scheduler, another hub beside theirs."""
+class SchedulerFixtures(BackendFixtures):
+    """Several backends on one scheduler, another hub beside theirs, and wires that can be cut."""
 
     opens_twice = True
 
@@ -116,3 +133,15 @@ class TestAzureManaged(BackendSuite):
             return await open_scheduler(hub_name, port), wire
 
         return opened
+
+
+class TestAzureManaged(SchedulerFixtures, BackendSuite):
+    """The whole contract."""
+
+
+class TestPublishedCalls(SchedulerFixtures, ReplaySuite, SharingSuite, StorageSuite, WorkItemSuite):
+    """What there is between a worker and any server of the protocol."""
+
+    @pytest.fixture
+    def batches(self) -> bool:
+        return False

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from durabletask.backend import WorkItem, WorkItemSource
-from durabletask.backend.workitem import OrchestrationWorkItem
+from durabletask.backend import (
+    ActivityWorkItem,
+    OrchestrationWorkItem,
+    WorkItem,
+    WorkItemSource,
+)
 from durabletask.engine import failure_of
 from durabletask.errors import InvalidRequestError
 from durabletask.grpc.client.backoff import pause
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
 
     from durabletask.backend import (
         ActivityResult,
-        ActivityWorkItem,
         OrchestrationResult,
         WorkerProfile,
     )
@@ -50,7 +53,7 @@ _log = logging.getLogger("durabletask.grpc.client")
 _RENEW_AFTER = 5
 """Failures in a row after which a new channel is tried."""
 
-_ADMISSION = 2.0
+_ADMISSION = 1.0
 """Seconds until a stream that has not been refused counts as accepted: not every server says so."""
 
 _PARK_DELAY = 30.0
@@ -85,7 +88,7 @@ class GrpcWorkItemSource(WorkItemSource):
         self._outbox = Outbox(connection)
         self._batcher = Batcher(connection) if in_batches else None
         self._arrived: list[WorkItem] = []
-        self._out: dict[str, WorkItem] = {}
+        self._out: dict[_Key, WorkItem] = {}
         self._arrival: asyncio.Future[None] | None = None
         self._emptied: asyncio.Future[None] | None = None
         self._draining = False
@@ -197,7 +200,7 @@ class GrpcWorkItemSource(WorkItemSource):
                 self._put(turn_item(request, message.completionToken))
 
     def _put(self, item: WorkItem) -> None:
-        self._out[item.token.completion] = item
+        self._out[_key(item)] = item
         if self._draining:
             self._abandon(item, 0.0)
             return
@@ -253,7 +256,7 @@ class GrpcWorkItemSource(WorkItemSource):
             raise error_of(error, self._connection.target) from None
 
     async def _history_of(self, item: OrchestrationWorkItem) -> list[HistoryEvent]:
-        if item.token.completion not in self._out:
+        if _key(item) not in self._out:
             return []  # handed over already, or given up
         past: list[HistoryEvent] | None = item.token.past
         if past is not None:
@@ -266,7 +269,7 @@ class GrpcWorkItemSource(WorkItemSource):
 
     def _handed_over(self, item: WorkItem) -> bool:
         """Whether it is for this call to decide about the item."""
-        if self._out.pop(item.token.completion, None) is None:
+        if self._out.pop(_key(item), None) is None:
             return False
         if self._emptied is not None and not self._out and not self._emptied.done():
             self._emptied.set_result(None)
@@ -378,6 +381,8 @@ class GrpcWorkItemSource(WorkItemSource):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+_Key = tuple[str, str, int]
+
 _RETRY = 1.0
 _LAST_WORDS = 0.25
 """Seconds that the last hand-overs get at least."""
@@ -390,6 +395,15 @@ _ABANDON: dict[Any, str] = {
     pb.AbandonOrchestrationTaskRequest: "AbandonTaskOrchestratorWorkItem",
     pb.AbandonActivityTaskRequest: "AbandonTaskActivityWorkItem",
 }
+
+
+def _key(item: WorkItem) -> _Key:
+    """What tells an item from the others that are out.
+
+    The completion token alone does not: some servers give one to all activities of a turn.
+    """
+    number = item.task_id if isinstance(item, ActivityWorkItem) else 0
+    return item.token.completion, item.instance_id, number
 
 
 def _request_for(profile: WorkerProfile) -> pb.GetWorkItemsRequest:

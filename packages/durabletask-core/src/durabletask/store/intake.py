@@ -72,7 +72,7 @@ class Intake:
             if row.crashes >= self._hub.options.poison_after:
                 self._holdings.adopt(instance, run=False)
                 self._source.set_aside(instance, _poisoned(row.crashes), None)
-            elif row.name not in self._source.profile.orchestrations:
+            elif not self._source.repertoire.runs(row.name):
                 self._take_foreign(instance)
             elif row.busy and row.sequence:
                 instance.phase = Phase.RECOVERING
@@ -142,10 +142,10 @@ class Intake:
             for task_id, event in open_activities(history).items()
             if task_id not in row.queued and task_id not in arrived
         ]
-        known = self._source.profile.activities
-        local = [event for event in missing if event.name in known]
+        performs = self._source.repertoire.performs
+        local = [event for event in missing if performs(event.name)]
         for event in missing:
-            if event.name not in known:
+            if not performs(event.name):
                 self._source.enqueue(instance, event)
         instance.history = history
         instance.outstanding.update(event.task_id for event in local)
@@ -175,7 +175,7 @@ class Intake:
         """Queue an activity of the shared queue, or fail it if it cannot or must not be run."""
         event = cast("TaskScheduled", decode_event(claimed.body))
         refusal: DurableTaskError | None = None
-        if claimed.name not in self._source.profile.activities:
+        if not self._source.repertoire.performs(claimed.name):
             refusal = ActivityNotRegisteredError(claimed.name, self._hub.known_activities())
         elif claimed.crashes >= self._hub.options.poison_after:
             refusal = DurableTaskError(_poisoned(claimed.crashes))

@@ -69,7 +69,10 @@ class Keeper:
                 if await self._hub.store.take_over():
                     self._source.holdings.probation.death_seen()
                     self._source.scout.soon()
-                await self._find_orphans()
+                if self._source.repertoire.is_open:
+                    await self._find_names()
+                else:
+                    await self._find_orphans()
             except BackendUnavailableError as error:
                 _log.warning("the lane could not be looked after, next try soon: %s", error)
             except Exception:
@@ -83,6 +86,13 @@ class Keeper:
             self._source.standing = await self._hub.store.renew_lane(key)
         except LaneFencedError:
             await self._source.lost(key)
+
+    # --- names heard of elsewhere --------------------------------------------------------------
+
+    async def _find_names(self) -> None:
+        """A source that takes any name learns those that other processes have brought up."""
+        if self._source.repertoire.learn(await self._hub.store.unclaimed(0.0)):
+            self._source.scout.soon()
 
     # --- names nobody knows --------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from durabletask.store.keeper import Keeper
 from durabletask.store.lane import Lane
 from durabletask.store.probation import Probation
 from durabletask.store.record import ClaimedActivity, Interest, LaneOptions
+from durabletask.store.repertoire import Repertoire
 from durabletask.store.scout import Scout
 from durabletask.store.settlement import Settlement
 from durabletask.store.turn import build_turn, child_request, outgoing, parent_message
@@ -65,6 +66,7 @@ class StoreWorkItemSource(WorkItemSource):
 
     def __init__(self, hub: Hub, profile: WorkerProfile) -> None:
         self.profile = profile
+        self.repertoire = Repertoire(profile)
         self.standing: LaneStanding | None = None
         self._clock = asyncio.get_running_loop().time
         self._arrival = Bell()
@@ -79,7 +81,7 @@ class StoreWorkItemSource(WorkItemSource):
         options = LaneOptions(
             worker=profile.name,
             lease=hub.options.lease,
-            orchestrations=profile.orchestrations,
+            orchestrations=self.repertoire.orchestrations,
             activities=profile.activities,
         )
         self.lane = Lane(hub.store, options, self, hub.chance)
@@ -92,6 +94,8 @@ class StoreWorkItemSource(WorkItemSource):
         """Open the lane, take over what dead lanes left, and look for work once."""
         await self.lane.open()
         await self._hub.store.take_over()
+        if self.repertoire.is_open:
+            self.repertoire.learn(await self._hub.store.unclaimed(0.0))
         await self.scout.start()
         self._keeper.start()
 
@@ -248,7 +252,8 @@ class StoreWorkItemSource(WorkItemSource):
         the instance when they run.
         """
         local: list[TaskScheduled] = []
-        known = self.profile.activities
+        self.repertoire.hear(outcome)
+        known = self.repertoire.activities
         if outcome.ended:
             room = 0
         elif self.standing is None or self.standing.workers <= 1:
@@ -343,7 +348,7 @@ class StoreWorkItemSource(WorkItemSource):
     def park(self, item: OrchestrationWorkItem, reason: str) -> None:
         instance = self._returned_turn(item)
         if instance is not None:
-            self.set_aside(instance, reason, self.profile.orchestrations.get(instance.name))
+            self.set_aside(instance, reason, self.repertoire.orchestrations.get(instance.name))
 
     def set_aside(self, instance: OwnedInstance, reason: str, code: str | None) -> None:
         """Park an owned instance."""
@@ -399,7 +404,7 @@ class StoreWorkItemSource(WorkItemSource):
         A lane that is alone on its hub takes everything it can run; with others about it leaves
         what exceeds its backlog to them.
         """
-        if self.draining or name not in self.profile.orchestrations:
+        if self.draining or not self.repertoire.runs(name):
             return False
         alone = self.standing is None or self.standing.workers <= 1
         return alone or len(self.holdings.ready) + extra <= self.profile.max_orchestrations
@@ -419,8 +424,8 @@ class StoreWorkItemSource(WorkItemSource):
                 - self._activities_out,
             )
         return Interest(
-            orchestrations=frozenset(self.profile.orchestrations.keys() | self._keeper.orphans),
-            activities=self.profile.activities | self._keeper.orphan_activities,
+            orchestrations=frozenset(self.repertoire.orchestrations.keys() | self._keeper.orphans),
+            activities=self._keeper.orphan_activities | self.repertoire.activities,
             max_instances=room,
             max_activities=queue,
             suspects=self.holdings.probation.has_room,

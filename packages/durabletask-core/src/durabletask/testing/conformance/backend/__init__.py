@@ -21,6 +21,7 @@ from durabletask.testing.conformance.backend.outage import (
 from durabletask.testing.conformance.backend.poisoning import PoisonSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
+from durabletask.testing.conformance.backend.restarting import RestartSuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
 from durabletask.testing.conformance.backend.sharing import SharingSuite
@@ -50,6 +51,7 @@ __all__ = [
     "PoisonSuite",
     "PurgeSuite",
     "ReplaySuite",
+    "RestartSuite",
     "RetrySuite",
     "SerializationSuite",
     "SharingSuite",

@@ -69,6 +69,35 @@ class WorkItemSuite(TakerFixtures):
         taker.source.complete_orchestration(second, ends('"end"'))
         assert await hub.result(instance_id) == "end"
 
+    async def test_any_name_is_taken(self, hub: HubDriver, open_taker: TakerFactory) -> None:
+        """**activity-once** A worker that takes any name gets what waited, and what is new."""
+        waited = await hub.start("waited")
+        taker = await open_taker(orchestrations={}, activities=frozenset(), any_name=True)
+        turn = await taker.turn()
+        assert (turn.instance_id, turn.name) == (waited, "waited")
+        taker.source.complete_orchestration(turn, calls(1, name="work"))
+        activity = await taker.activity()
+        assert (activity.name, activity.task_id) == ("work", 1)
+        taker.source.complete_activity(activity, ActivityResult("2"))
+        taker.source.complete_orchestration(await taker.turn(), ends("3"))
+        assert await hub.result(waited) == 3
+        started = await hub.start("started")
+        turn = await taker.turn()
+        assert (turn.instance_id, turn.name) == (started, "started")
+        taker.source.complete_orchestration(turn, ends())
+        await hub.finish(started)
+
+    async def test_any_name_is_learned(
+        self, hub: HubDriver, other_hub: HubDriver, open_taker: TakerFactory
+    ) -> None:
+        """**hub** Names that another process brings up later are learned from the hub."""
+        taker = await open_taker(orchestrations={}, activities=frozenset(), any_name=True)
+        elsewhere = await other_hub.start("elsewhere")
+        turn = await taker.turn()
+        assert (turn.instance_id, turn.name) == (elsewhere, "elsewhere")
+        taker.source.complete_orchestration(turn, ends())
+        await hub.finish(elsewhere)
+
     async def test_committed_history_is_given(
         self, hub: HubDriver, open_taker: TakerFactory
     ) -> None:

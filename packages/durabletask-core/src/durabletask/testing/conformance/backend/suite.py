@@ -12,6 +12,7 @@ from durabletask.testing.conformance.backend.handing import WorkItemSuite
 from durabletask.testing.conformance.backend.poisoning import PoisonSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
+from durabletask.testing.conformance.backend.restarting import RestartSuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
 from durabletask.testing.conformance.backend.sharing import SharingSuite
@@ -36,6 +37,7 @@ class BackendSuite(
     PoisonSuite,
     PurgeSuite,
     ReplaySuite,
+    RestartSuite,
     RetrySuite,
     SerializationSuite,
     SharingSuite,

@@ -1,0 +1,62 @@
+"""The names that a work item source takes work of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from durabletask.backend import WorkerProfile
+    from durabletask.engine.runtime_state import TurnOutcome
+    from durabletask.store.record import Unclaimed
+
+__all__ = ["Repertoire"]
+
+
+class Repertoire:
+    """What a worker can run: the names of its profile, or whatever it hears of.
+
+    Stores hand out work by name. So for a profile that takes any name the names are learned: at
+    once from what this process starts and schedules, and from the store for the rest.
+
+    Attributes:
+        orchestrations: name to the fingerprint of the code.
+        activities: names.
+        is_open: whether names are learned.
+    """
+
+    def __init__(self, profile: WorkerProfile) -> None:
+        self.orchestrations = dict(profile.orchestrations)
+        self.activities = set(profile.activities)
+        self.is_open = profile.any_name
+        self._code = profile.code
+
+    def runs(self, name: str) -> bool:
+        """Whether orchestrations of this name are run here."""
+        if name in self.orchestrations:
+            return True
+        if self.is_open:
+            self.orchestrations[name] = self._code
+        return self.is_open
+
+    def performs(self, name: str) -> bool:
+        """Whether activities of this name are run here."""
+        if self.is_open:
+            self.activities.add(name)
+        return name in self.activities
+
+    def hear(self, outcome: TurnOutcome) -> None:
+        """Learn the activities that a turn has scheduled."""
+        if self.is_open:
+            self.activities.update(event.name for event in outcome.activities)
+
+    def learn(self, waiting: Iterable[Unclaimed]) -> bool:
+        """Learn the names of work that waits in the store. Whether any was new."""
+        before = len(self.orchestrations) + len(self.activities)
+        for work in waiting:
+            if work.kind == "activity":
+                self.performs(work.name)
+            else:
+                self.runs(work.name)
+        return len(self.orchestrations) + len(self.activities) > before

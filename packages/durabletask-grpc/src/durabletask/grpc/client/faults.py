@@ -1,0 +1,72 @@
+"""From the status of a failed call to the error that a user meets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+
+from durabletask.errors import (
+    BackendUnavailableError,
+    DurableTaskError,
+    InstanceAlreadyExistsError,
+    InstanceNotFoundError,
+    InvalidRequestError,
+    OrchestrationStateError,
+    PayloadTooLargeError,
+)
+
+if TYPE_CHECKING:
+    from durabletask.grpc.client.target import Target
+
+__all__ = ["REFUSALS", "TRANSIENT", "error_of"]
+
+_Code = grpc.StatusCode
+
+TRANSIENT = frozenset({_Code.UNAVAILABLE, _Code.ABORTED})
+"""The server may not have seen the call, and is worth asking again."""
+
+REFUSALS = frozenset(
+    {_Code.INVALID_ARGUMENT, _Code.RESOURCE_EXHAUSTED, _Code.OUT_OF_RANGE, _Code.UNIMPLEMENTED}
+)
+"""The server will never take this message."""
+
+_NO_SERVER = (
+    "no Durable Task sidecar answers at {target}: check the address, and that it runs "
+    "(durabletask serve starts one)"
+)
+
+_TEXTS = {
+    _Code.UNAVAILABLE: _NO_SERVER,
+    _Code.DEADLINE_EXCEEDED: _NO_SERVER,
+    _Code.UNAUTHENTICATED: "{target} does not accept the credentials of this process: the token "
+    "is missing, wrong or expired",
+    _Code.PERMISSION_DENIED: "{target} does not let these credentials use this task hub",
+    _Code.UNIMPLEMENTED: "what listens at {target} does not serve this call of the Durable Task "
+    "protocol",
+    _Code.NOT_FOUND: "{target} does not serve this task hub",
+}
+
+
+def error_of(
+    error: grpc.aio.AioRpcError, target: Target, instance_id: str | None = None
+) -> DurableTaskError:
+    """The error to raise for a failed call.
+
+    Args:
+        instance_id: the instance the call was about, if it was about one.
+    """
+    code = error.code()
+    details = (error.details() or "").strip()
+    if instance_id is not None and code is _Code.NOT_FOUND:
+        return InstanceNotFoundError(instance_id)
+    if instance_id is not None and code is _Code.ALREADY_EXISTS:
+        return InstanceAlreadyExistsError(instance_id)
+    if code is _Code.RESOURCE_EXHAUSTED:
+        return PayloadTooLargeError(f"{target} does not take so large a message: {details}")
+    if code is _Code.FAILED_PRECONDITION:
+        return OrchestrationStateError(details)
+    if code in (_Code.INVALID_ARGUMENT, _Code.OUT_OF_RANGE):
+        return InvalidRequestError(details)
+    text = _TEXTS.get(code, "{target} failed").format(target=target)
+    return BackendUnavailableError(f"{text} ({code.name}: {details})")

@@ -1,0 +1,115 @@
+"""What our sidecar and our backend tell each other beyond the protocol, in call metadata.
+
+Servers and SDKs of others ignore metadata they do not know, so messages and rpcs stay exactly
+those of the protocol, and everything here is optional to both sides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from durabletask.backend import Capabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from durabletask.state import OrchestrationQuery
+
+__all__ = [
+    "BATCHES",
+    "CAPABILITIES",
+    "CODE",
+    "CONTINUES",
+    "DELAY",
+    "DRAINING",
+    "GRACE",
+    "NAME",
+    "PARKED",
+    "PARK_REASON",
+    "QUERY",
+    "SEQUENCE",
+    "STRICT",
+    "TASK_HUB",
+    "USER_AGENT",
+    "VERSION",
+    "WORKER_ID",
+    "capabilities_told",
+    "flatten",
+    "tell_capabilities",
+    "tell_query",
+]
+
+TASK_HUB = "taskhub"
+USER_AGENT = "x-user-agent"
+WORKER_ID = "workerid"
+
+STRICT = "x-durabletask-strict"
+"""Request: a missing instance is NOT_FOUND for every call, also where the protocol is lenient."""
+
+QUERY = "x-durabletask-query-bin"
+"""Request: the whole query as JSON, with the fields that the protocol lacks."""
+
+CODE = "x-durabletask-code"
+"""GetWorkItems: fingerprint of the worker's code, which releases what other code was parked for."""
+
+GRACE = "x-durabletask-unregistered-grace"
+"""GetWorkItems: seconds after which work fails whose name no worker knows."""
+
+DELAY = "x-durabletask-delay"
+"""Abandon: seconds until the item may come again."""
+
+DRAINING = "x-durabletask-draining"
+"""Abandon: the stream that brought the item wants no more."""
+
+PARK_REASON = "x-durabletask-park-bin"
+"""Abandon: set the instance aside, for this reason."""
+
+CAPABILITIES = "x-durabletask-capabilities"
+"""Hello, answer: what the backend behind the sidecar can do, as JSON."""
+
+BATCHES = "x-durabletask-batches"
+"""Hello, answer: the server offers the service of ``protos/batches.proto``."""
+
+PARKED = "x-durabletask-parked-bin"
+"""Answers with one state: why the instance is set aside."""
+
+CONTINUES = "durabletask.continues"
+"""Property of an orchestrator request: the worker made the turn before, and it is committed."""
+
+SEQUENCE = "durabletask.sequence"
+NAME = "durabletask.name"
+VERSION = "durabletask.version"
+"""Properties of an orchestrator request: turns committed before, and what the first of them says,
+because history may be left out."""
+
+_query_encoder = msgspec.json.Encoder()
+
+
+def tell_capabilities(capabilities: Capabilities) -> str:
+    """The capabilities of a backend as the value of ``CAPABILITIES``."""
+    return msgspec.json.encode(capabilities).decode("ascii")
+
+
+def capabilities_told(text: str | None, name: str) -> Capabilities:
+    """What a server says it can do; one that says nothing can do what the protocol promises.
+
+    Args:
+        name: how errors call the backend.
+    """
+    if text is None:
+        return Capabilities(name=name, rewind=True, restart=True, parking=False)
+    told: dict[str, Any] = msgspec.json.decode(text)
+    known = {field: told[field] for field in Capabilities.__struct_fields__ if field in told}
+    return msgspec.convert(known | {"name": name}, Capabilities)
+
+
+def tell_query(query: OrchestrationQuery) -> bytes:
+    """A query as the value of ``QUERY``."""
+    return _query_encoder.encode(query)
+
+
+def flatten(metadata: Iterable[tuple[str, str | bytes]] | None) -> Mapping[str, str | bytes]:
+    """Metadata as a mapping; of a key that comes twice the last counts."""
+    return dict(metadata or ())

@@ -1,0 +1,54 @@
+"""Our own rpcs: work items and outcomes, many in one message."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from durabletask.grpc.protocol import batches, pb
+from durabletask.grpc.sidecar.work import complete_activity, complete_turn, work_items
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from durabletask.grpc.sidecar.calls import Call, Streaming, Unary
+
+__all__ = ["BATCH_CALLS", "BATCH_STREAMS"]
+
+_BYTES = 1024 * 1024
+"""Of a batch, unless a single item is larger."""
+
+
+async def _get_work_items(
+    call: Call, request: batches.Packed
+) -> AsyncGenerator[batches.WorkItems, None]:
+    wanted = pb.GetWorkItemsRequest.FromString(request.message)
+    async with aclosing(work_items(call, wanted)) as ready:
+        async for messages in ready:
+            batch, size = batches.WorkItems(), 0
+            for message in messages:
+                packed = message.SerializeToString()
+                if size and size + len(packed) > _BYTES:
+                    yield batch
+                    batch, size = batches.WorkItems(), 0
+                batch.items.append(packed)
+                size += len(packed)
+            if batch.items:
+                yield batch
+
+
+async def _complete(call: Call, request: batches.Outcomes) -> batches.Receipt:
+    desk, receipt = call.hub.desk, batches.Receipt()
+    for packed in request.turns:
+        response = pb.OrchestratorResponse.FromString(packed)
+        try:
+            complete_turn(desk, response)
+        except ValueError as error:
+            receipt.refused[response.completionToken] = str(error)
+    for packed in request.activities:
+        complete_activity(desk, pb.ActivityResponse.FromString(packed))
+    return receipt
+
+
+BATCH_CALLS: dict[str, Unary] = {"Complete": _complete}
+BATCH_STREAMS: dict[str, Streaming] = {"GetWorkItems": _get_work_items}

@@ -1,0 +1,58 @@
+"""Which work items a worker takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durabletask.backend import OrchestrationWorkItem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from durabletask.backend import WorkItem
+    from durabletask.grpc.protocol import pb
+
+__all__ = ["WorkItemFilter"]
+
+_Versions = dict[str, frozenset[str]]
+"""Name to the versions taken; an empty set takes all."""
+
+
+class WorkItemFilter:
+    """The names and versions of a GetWorkItems request; without filters it takes everything.
+
+    Versions are compared as texts, and no version is the empty one. An activity without a version
+    of its own is taken whatever the filter says: it belongs to its orchestration's version, which
+    the worker that ran the orchestration has.
+    """
+
+    def __init__(self, request: pb.GetWorkItemsRequest) -> None:
+        self.is_open = not request.HasField("workItemFilters")
+        filters = request.workItemFilters
+        self.orchestrations = _versions(filters.orchestrations)
+        self.activities = _versions(filters.activities)
+
+    def accepts(self, item: WorkItem) -> bool:
+        """Whether the worker takes this item."""
+        if self.is_open:
+            return True
+        if isinstance(item, OrchestrationWorkItem):
+            versions = self.orchestrations.get(item.name)
+            return versions is not None and (not versions or (item.version or "") in versions)
+        versions = self.activities.get(item.name)
+        return versions is not None and (
+            not versions or item.version is None or item.version in versions
+        )
+
+
+def _versions(
+    filters: Iterable[pb.OrchestrationFilter] | Iterable[pb.ActivityFilter],
+) -> _Versions:
+    found: _Versions = {}
+    for entry in filters:
+        versions = frozenset(entry.versions)
+        earlier = found.get(entry.name)
+        if earlier is not None:
+            versions = versions | earlier if versions and earlier else frozenset()
+        found[entry.name] = versions
+    return found

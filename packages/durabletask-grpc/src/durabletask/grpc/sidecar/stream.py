@@ -1,0 +1,108 @@
+"""One worker's stream of work items."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from durabletask.backend import WorkItemSource
+    from durabletask.grpc.sidecar.delivery import Delivery
+    from durabletask.grpc.sidecar.filters import WorkItemFilter
+
+__all__ = ["WorkStream"]
+
+
+class WorkStream:
+    """What one GetWorkItems call gets, within its limits.
+
+    Attributes:
+        source: the worker's own source; what others refuse may come from another one.
+        filter: what the worker takes.
+        sticky: the worker keeps orchestrations between turns and asks for history only if not.
+        streams_history: the worker can fetch long histories itself.
+        is_open: items may still be sent.
+    """
+
+    def __init__(
+        self,
+        source: WorkItemSource,
+        filter: WorkItemFilter,
+        *,
+        max_turns: int,
+        max_activities: int,
+        sticky: bool,
+        streams_history: bool,
+    ) -> None:
+        self.source = source
+        self.filter = filter
+        self.sticky = sticky
+        self.streams_history = streams_history
+        self.is_open = True
+        self._limits = {True: max_turns, False: max_activities}
+        self._out = {True: 0, False: 0}
+        self._pending: dict[bool, deque[Delivery]] = {True: deque(), False: deque()}
+        self._wake: asyncio.Future[None] | None = None
+        self._ended = False
+
+    def takes(self, delivery: Delivery) -> bool:
+        """Whether the worker takes this item now or later."""
+        return self.is_open and self.filter.accepts(delivery.item)
+
+    @property
+    def load(self) -> int:
+        """Items sent or waiting."""
+        return sum(self._out.values()) + sum(map(len, self._pending.values()))
+
+    def put(self, delivery: Delivery) -> None:
+        """Send an item as soon as the limits allow."""
+        delivery.stream = self
+        self._pending[delivery.is_turn].append(delivery)
+        self._notify()
+
+    def came_back(self, delivery: Delivery) -> None:
+        """An item that was sent is no longer out."""
+        self._out[delivery.is_turn] -= 1
+        if self._pending[delivery.is_turn]:
+            self._notify()
+
+    def end(self) -> None:
+        """Let ``next`` give None, so that the call ends."""
+        self._ended = True
+        self._notify()
+
+    def close(self) -> list[Delivery]:
+        """Send no more; returns what was waiting to be sent."""
+        self.is_open = False
+        waiting = [*self._pending[True], *self._pending[False]]
+        for pending in self._pending.values():
+            pending.clear()
+        return waiting
+
+    async def next(self, patience: float) -> list[Delivery] | None:
+        """What is to be sent now, empty after ``patience`` seconds; None when the stream ends."""
+        loop = asyncio.get_running_loop()
+        while not self._ended:
+            ready = self._take()
+            if ready:
+                return ready
+            self._wake = loop.create_future()
+            await asyncio.wait([self._wake], timeout=patience)
+            if not self._wake.done():
+                return []
+        return None
+
+    def _take(self) -> list[Delivery]:
+        ready: list[Delivery] = []
+        for is_turn, pending in self._pending.items():
+            room = self._limits[is_turn] - self._out[is_turn]
+            while pending and room > 0:
+                ready.append(pending.popleft())
+                room -= 1
+                self._out[is_turn] += 1
+        return ready
+
+    def _notify(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)

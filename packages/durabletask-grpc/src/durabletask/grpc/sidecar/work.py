@@ -1,0 +1,192 @@
+"""The rpcs of workers: the stream of work items, and what comes back."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET, UnsetType
+
+from durabletask.actions import ContinueAsNew
+from durabletask.backend import (
+    ActivityResult,
+    ActivityWorkItem,
+    OrchestrationResult,
+    OrchestrationWorkItem,
+    WorkerProfile,
+)
+from durabletask.grpc.convert import read_actions, read_failure, read_text
+from durabletask.grpc.extensions import CODE, DELAY, DRAINING, GRACE, PARK_REASON, WORKER_ID
+from durabletask.grpc.protocol import pb
+from durabletask.grpc.sidecar.filters import WorkItemFilter
+from durabletask.grpc.sidecar.items import item_messages
+from durabletask.grpc.sidecar.stream import WorkStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from durabletask.actions import Action
+    from durabletask.grpc.sidecar.calls import Call, Unary
+    from durabletask.grpc.sidecar.delivery import Delivery
+    from durabletask.grpc.sidecar.desk import Desk
+
+__all__ = ["WORK_CALLS", "complete_activity", "complete_turn", "get_work_items", "work_items"]
+
+_log = logging.getLogger("durabletask.grpc.sidecar")
+
+_UNLIMITED = 1000
+"""Items of a kind at a time for a worker that states no limit."""
+
+_RETRY_DELAY = 0.5
+"""Seconds until an item that was given back comes again, lest a worker that refuses it spin."""
+
+_PING = pb.WorkItem(healthPing=pb.HealthPing())
+
+
+async def get_work_items(
+    call: Call, request: pb.GetWorkItemsRequest
+) -> AsyncGenerator[pb.WorkItem, None]:
+    """Work for one worker, until either side ends the stream."""
+    async with aclosing(work_items(call, request)) as batches:
+        async for messages in batches:
+            for message in messages:
+                yield message
+
+
+async def work_items(
+    call: Call, request: pb.GetWorkItemsRequest
+) -> AsyncGenerator[list[pb.WorkItem], None]:
+    """As ``get_work_items``, with what is ready at one time together."""
+    desk = call.hub.desk
+    stream = await _open_stream(call, request)
+    desk.join(stream)
+    try:
+        await call.context.send_initial_metadata(())
+        while (deliveries := await stream.next(desk.ping_interval)) is not None:
+            yield await item_messages(deliveries, desk) if deliveries else [_PING]
+    finally:
+        desk.leave(stream)
+
+
+async def _open_stream(call: Call, request: pb.GetWorkItemsRequest) -> WorkStream:
+    filter = WorkItemFilter(request)
+    code = call.text(CODE)
+    profile = WorkerProfile(
+        orchestrations=dict.fromkeys(filter.orchestrations, code or ""),
+        activities=frozenset(filter.activities),
+        max_orchestrations=request.maxConcurrentOrchestrationWorkItems or _UNLIMITED,
+        max_activities=request.maxConcurrentActivityWorkItems or _UNLIMITED,
+        unregistered_grace=call.number(GRACE, 60.0),
+        name=call.text(WORKER_ID) or call.context.peer(),
+        any_name=filter.is_open,
+        code=code or "",
+    )
+    return WorkStream(
+        await call.hub.backend.open_worker(profile),
+        filter,
+        max_turns=profile.max_orchestrations,
+        max_activities=profile.max_activities,
+        sticky=code is not None,
+        streams_history=pb.WORKER_CAPABILITY_HISTORY_STREAMING in request.capabilities,
+    )
+
+
+# --- what comes back ---------------------------------------------------------------------------
+
+
+def complete_turn(desk: Desk, response: pb.OrchestratorResponse) -> None:
+    """Take the answer to a turn. A token that is not out changes nothing.
+
+    Raises:
+        ValueError: an action cannot be carried out; the turn is still out.
+    """
+    delivery = desk.find(response.completionToken)
+    if delivery is None or not isinstance(delivery.item, OrchestrationWorkItem):
+        return  # given to another meanwhile, or completed before
+    if response.requiresHistory:
+        desk.send_again(delivery)
+    elif response.isPartial:
+        if response.chunkIndex.value == 0:
+            delivery.actions.clear()  # the first chunk may come again after a broken connection
+        delivery.actions.extend(response.actions)
+    else:
+        actions = _read_actions(delivery, response)
+        desk.take(response.completionToken)
+        delivery.source.complete_orchestration(
+            delivery.item, OrchestrationResult(actions, _custom_status(response, actions))
+        )
+
+
+def _read_actions(delivery: Delivery, response: pb.OrchestratorResponse) -> list[Action]:
+    try:
+        return read_actions([*delivery.actions, *response.actions])
+    except ValueError as error:
+        _log.error("a turn of %s cannot be carried out: %s", response.instanceId, error)
+        raise
+
+
+def _custom_status(
+    response: pb.OrchestratorResponse, actions: list[Action]
+) -> str | UnsetType | None:
+    status = read_text(response, "customStatus")
+    if status is not None:
+        return status or None
+    ended = bool(actions) and isinstance(actions[-1], ContinueAsNew)
+    return None if ended else UNSET  # rule can-fresh: a new execution begins without one
+
+
+def complete_activity(desk: Desk, response: pb.ActivityResponse) -> None:
+    """Take the outcome of an activity. A token that is not out changes nothing."""
+    delivery = desk.take(response.completionToken)
+    if delivery is not None and isinstance(delivery.item, ActivityWorkItem):
+        if response.HasField("failureDetails"):
+            result = ActivityResult(failure=read_failure(response.failureDetails))
+        else:
+            result = ActivityResult(read_text(response, "result"))
+        delivery.source.complete_activity(delivery.item, result)
+
+
+async def _complete_turn(call: Call, response: pb.OrchestratorResponse) -> pb.CompleteTaskResponse:
+    complete_turn(call.hub.desk, response)
+    return pb.CompleteTaskResponse()
+
+
+async def _complete_activity(call: Call, response: pb.ActivityResponse) -> pb.CompleteTaskResponse:
+    complete_activity(call.hub.desk, response)
+    return pb.CompleteTaskResponse()
+
+
+async def _abandon_turn(
+    call: Call, request: pb.AbandonOrchestrationTaskRequest
+) -> pb.AbandonOrchestrationTaskResponse:
+    reason = call.metadata.get(PARK_REASON)
+    delivery = call.hub.desk.find(request.completionToken)
+    if isinstance(reason, bytes) and delivery is not None:
+        if isinstance(delivery.item, OrchestrationWorkItem):
+            call.hub.desk.take(request.completionToken)
+            delivery.source.park(delivery.item, reason.decode("utf-8", "replace"))
+    else:
+        _abandon(call, request.completionToken)
+    return pb.AbandonOrchestrationTaskResponse()
+
+
+async def _abandon_activity(
+    call: Call, request: pb.AbandonActivityTaskRequest
+) -> pb.AbandonActivityTaskResponse:
+    _abandon(call, request.completionToken)
+    return pb.AbandonActivityTaskResponse()
+
+
+def _abandon(call: Call, token: str) -> None:
+    delay = call.number(DELAY, _RETRY_DELAY)
+    call.hub.desk.abandon(token, delay, draining=DRAINING in call.metadata)
+
+
+WORK_CALLS: dict[str, Unary] = {
+    "CompleteOrchestratorTask": _complete_turn,
+    "CompleteActivityTask": _complete_activity,
+    "AbandonTaskOrchestratorWorkItem": _abandon_turn,
+    "AbandonTaskActivityWorkItem": _abandon_activity,
+}
+"""Every unary rpc of a worker."""

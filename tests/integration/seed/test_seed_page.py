@@ -1,0 +1,276 @@
+"""The page that this library implements: every block of Python on it runs as printed.
+
+`page.md` is a copy of the reference page. A sidecar of the test's own, started by
+`durabletask serve` where the page expects the emulator, is all that the programs need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durabletask import task
+from durabletask.azuremanaged import DurableTaskSchedulerClient, DurableTaskSchedulerWorker
+from durabletask.task._decorators import definition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PORT = 8080
+"""Where the page's programs look for the emulator."""
+
+CONNECTION_STRING = f"Endpoint=http://localhost:{PORT};TaskHub=default;Authentication=None"
+PLACEHOLDER = '"your-connection-string"'
+PATIENCE = 60.0
+
+_PARTS = re.compile(
+    r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A block of Python on the page; `heading` is the last heading above it."""
+
+    heading: str
+    code: str
+
+    @property
+    def is_program(self) -> bool:
+        return "asyncio.run(main())" in self.code
+
+    @property
+    def is_coroutine(self) -> bool:
+        return re.search(r"^(await|async with)\b|= await\b", self.code, re.MULTILINE) is not None
+
+
+def blocks() -> list[Block]:
+    """Every block of Python, in order."""
+    found: list[Block] = []
+    heading = ""
+    text = (Path(__file__).parent / "page.md").read_text("utf-8")
+    for match in re.finditer(
+        r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$", text, re.M | re.S
+    ):
+        if match["heading"]:
+            heading = match["heading"]
+        else:
+            found.append(Block(heading, match["code"]))
+    return found
+
+
+BLOCKS = blocks()
+PROGRAMS = [block for block in BLOCKS if block.is_program]
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """`durabletask serve` runs, with its defaults."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_free(PORT):
+        assert time.monotonic() < deadline, f"somebody else listens on port {PORT}"
+        time.sleep(0.2)
+    environment = {name: value for name, value in os.environ.items() if name != "DURABLETASK_URL"}
+    program = Path(sys.executable).parent / "durabletask"
+    server = subprocess.Popen(
+        [program, "serve"],
+        cwd=tmp_path_factory.mktemp("serve"),
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    line = server.stdout.readline()
+    assert line == f"serving sqlite:///durabletask.db on grpc://127.0.0.1:{PORT}\n"
+    yield
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(PATIENCE) == 0
+    server.stdout.close()
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize("block", PROGRAMS, ids=lambda block: block.heading)
+def test_a_program_runs_as_printed(block: Block, tmp_path: Path) -> None:
+    """With no change but the connection string that the page leaves open."""
+    program = tmp_path / "program.py"
+    program.write_text(block.code.replace(PLACEHOLDER, repr(CONNECTION_STRING)), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    results = {
+        "Quick Start": "Result: ['Hello Tokyo!', 'Hello Seattle!', 'Hello London!']\n",
+        "Complete Example": "Result: {'success': True, 'order_id': 'order-123', "
+        "'payment_id': 'payment-order-123'}\n",
+    }
+    assert done.stdout.endswith(results[block.heading])
+
+
+# --- the other blocks: their names, as a user would have defined them ---------------------------
+
+
+@task.activity
+def anything(ctx: task.ActivityContext, value: Any) -> Any:
+    """Stands for every activity that the page calls and does not define."""
+    return {"id": "payment"} if ctx.name == "process_payment" else value
+
+
+@task.orchestration
+def my_orchestration(ctx: task.OrchestrationContext, value: Any) -> Any:
+    """What the page's client starts and signals."""
+    yield ctx.wait_for_external_event("ApprovalEvent")
+    return value
+
+
+ACTIVITIES = (
+    "my_activity process_payment arrange_shipping validate_order send_approval_request "
+    "process_approval process_rejection escalate_request do_work unreliable_activity"
+).split()
+
+NAMES: dict[str, Any] = {
+    **{name: name for name in ACTIVITIES},
+    "Order": dict,
+    "child_orchestration": "my_orchestration",
+    "connection_string": CONNECTION_STRING,
+    "datetime": datetime,
+    "input_data": {"data": 1},
+    "my_activity": anything,
+    "my_orchestration": my_orchestration,
+    "print": lambda *_: None,
+    "task": task,
+    "timedelta": timedelta,
+    "DurableTaskSchedulerClient": DurableTaskSchedulerClient,
+    "DurableTaskSchedulerWorker": DurableTaskSchedulerWorker,
+}
+"""What the page takes for granted in its pieces of programs."""
+
+DEFINING = [b for b in BLOCKS if re.search(r"^@task", b.code, re.MULTILINE) and not b.is_program]
+COROUTINES = [b for b in BLOCKS if b.is_coroutine and not b.is_program]
+OTHERS = [b for b in BLOCKS if b not in PROGRAMS + DEFINING + COROUTINES]
+
+INPUTS: dict[str, Any] = {"fan_out_fan_in": ["a", "bc"], "periodic_task": None}
+
+
+def test_every_block_is_run() -> None:
+    """The page is read whole."""
+    assert [len(found) for found in (PROGRAMS, DEFINING, COROUTINES, OTHERS)] == [2, 8, 13, 10]
+
+
+def executed(code: str, **more: Any) -> dict[str, Any]:
+    """The names of the page after a block was executed."""
+    namespace = NAMES | more
+    exec(code.replace(PLACEHOLDER, repr(CONNECTION_STRING)), namespace)
+    return namespace
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.asyncio
+@pytest.mark.parametrize("block", DEFINING, ids=lambda block: block.heading)
+async def test_what_the_page_defines_runs(block: Block) -> None:
+    """Orchestrators and activities of a block, on the served hub."""
+    own = [value for name, value in executed(block.code).items() if name not in NAMES]
+    functions = [value for value in own if hasattr(value, "__durabletask_definition__")]
+    orchestrations = [f for f in functions if definition_of(f).kind == "orchestration"]
+    activities = [f for f in functions if definition_of(f).kind == "activity"]
+    hub = f"page-{BLOCKS.index(block)}"
+    async with DurableTaskSchedulerWorker(None, hub) as worker:
+        for activity in activities:
+            worker.add_activity(activity)
+        for name in {*ACTIVITIES, "anything"} - {definition_of(f).name for f in activities}:
+            worker.add_activity(anything, name=name)
+        for orchestration in [*orchestrations, my_orchestration]:
+            worker.add_orchestration(orchestration)
+        await worker.start()
+        async with DurableTaskSchedulerClient(None, hub) as client:
+            for orchestration in orchestrations:
+                name = definition_of(orchestration).name
+                instance_id = await client.schedule_new_orchestration(
+                    orchestration, input=INPUTS.get(name, {"data": 1})
+                )
+                if name == "approval_workflow":
+                    await client.raise_event(instance_id, "ApprovalReceived", {"approved": True})
+                if name == "periodic_task":
+                    await client.wait_for_orchestration_start(instance_id, timeout=PATIENCE)
+                    await client.terminate_orchestration(instance_id)
+                state = await client.wait_for_orchestration_completion(
+                    instance_id, timeout=PATIENCE
+                )
+                assert state.failure_details is None
+
+
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")
+@pytest.mark.usefixtures("served")
+@pytest.mark.asyncio
+async def test_what_the_page_awaits_runs() -> None:
+    """The calls of clients and workers, each on an instance that waits for its event."""
+    for number, block in enumerate(COROUTINES):
+        namespace = dict(NAMES) | {"my_orchestration": waiting, "my_activity": anything}
+        worker = DurableTaskSchedulerWorker(CONNECTION_STRING)
+        if "worker.st" not in block.code and "as worker" not in block.code:
+            worker.add_orchestration(waiting)
+            await worker.start()
+        else:
+            worker.add_orchestration(my_orchestration)
+        client = DurableTaskSchedulerClient(CONNECTION_STRING)
+        instance_id = f"page-{number}"
+        if "schedule_new_orchestration" not in block.code:
+            await client.schedule_new_orchestration(waiting, instance_id=instance_id)
+        if "wait_for_orchestration_completion" in block.code or "purge" in block.code:
+            await client.raise_event(instance_id, "ApprovalEvent", 1)
+            await client.wait_for_orchestration_completion(instance_id, timeout=PATIENCE)
+        namespace |= {"client": client, "worker": worker, "instance_id": instance_id}
+        code = "async def piece():\n" + textwrap.indent(block.code, "    ")
+        exec(code, namespace)
+        await asyncio.wait_for(namespace["piece"](), PATIENCE)
+        await worker.stop()
+        for name in ("my-custom-id", instance_id):
+            if await client.get_orchestration_state(name) is not None:
+                await client.terminate_orchestration(name)
+        await client.close()
+
+
+@task.orchestration
+def waiting(ctx: task.OrchestrationContext, value: Any) -> Any:
+    """What the page's client starts and signals."""
+    yield ctx.wait_for_external_event("ApprovalEvent")
+    return value
+
+
+@pytest.mark.parametrize("block", OTHERS, ids=lambda block: block.heading)
+def test_the_rest_is_executed(block: Block) -> None:
+    """Pieces of orchestrators as the body of one, everything else as it stands."""
+    if "yield" in block.code or "ctx." in block.code:
+        code = "def orchestrator(ctx):\n" + textwrap.indent(block.code, "    ")
+        compile(code, block.heading, "exec")
+    else:
+        executed(block.code, worker=DurableTaskSchedulerWorker(CONNECTION_STRING))

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["decode_chunk", "decode_event", "decode_history", "encode_chunk", "encode_event"]
 
 _PLAIN = b"\x01"
+
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What the decoder says of bytes that are no events, or no longer."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_events = msgspec.msgpack.Decoder(list[HistoryEvent]).decode
 _decode_event: Callable[[bytes], HistoryEvent] = msgspec.msgpack.Decoder(HistoryEvent).decode
@@ -42,7 +46,7 @@ def decode_chunk(chunk: bytes) -> list[HistoryEvent]:
         )
     try:
         return _decode_events(memoryview(chunk)[1:])
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise BackendUnavailableError(f"a history chunk cannot be decoded: {error}") from error
 
 
@@ -63,5 +67,5 @@ def decode_event(body: bytes) -> HistoryEvent:
     """The event of one inbox message. Raises BackendUnavailableError if it cannot be read."""
     try:
         return _decode_event(body)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise BackendUnavailableError(f"an inbox message cannot be decoded: {error}") from error

@@ -239,6 +239,11 @@ def _parse_query(text: str) -> dict[str, str]:
 def _check_text(value: object, what: str) -> None:
     if not isinstance(value, str):
         raise ArgumentTypeError(f"{what} is a str, not {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise BackendUrlError(f"{what} is not valid Unicode") from None
 
 
 def _decode(text: str) -> str:

@@ -173,7 +173,12 @@ class Intake:
 
     def take_activity(self, claimed: ClaimedActivity) -> None:
         """Queue an activity of the shared queue, or fail it if it cannot or must not be run."""
-        event = cast("TaskScheduled", decode_event(claimed.body))
+        try:
+            event = cast("TaskScheduled", decode_event(claimed.body))
+        except BackendUnavailableError as error:
+            # Nobody can ever run it; who waits for it is told, and everything else goes on.
+            self._source.finish_claimed(claimed, TaskFailed(claimed.task_id, _failure(error)))
+            return
         refusal: DurableTaskError | None = None
         if not self._source.repertoire.performs(claimed.name):
             refusal = ActivityNotRegisteredError(claimed.name, self._hub.known_activities())

@@ -15,6 +15,7 @@ from durabletask.backend import (
     WorkItemSource,
 )
 from durabletask.engine.runtime_state import apply_actions, status_after
+from durabletask.errors import BackendUnavailableError
 from durabletask.history import (
     HistoryEvent,
     OrchestratorStarted,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from durabletask.store.batch import CommitResult
     from durabletask.store.hub import Hub
     from durabletask.store.pending import PendingBatch
-    from durabletask.store.record import LaneStanding, Work
+    from durabletask.store.record import InboxMessage, LaneStanding, Work
 
 __all__ = ["StoreWorkItemSource"]
 
@@ -436,12 +437,24 @@ class StoreWorkItemSource(WorkItemSource):
         """Take in what a poll brought."""
         for instance_id, messages in work.inbox.items():
             instance = self.holdings.owned.get(instance_id)
-            if instance is not None and instance.deliver(messages, handled):
-                self.holdings.make_ready(instance)
+            if instance is not None:
+                self._deliver(instance, messages, handled)
         if work.instances:
             self._intake.take_instances(work.instances)
         for claimed in work.activities:
             self._intake.take_activity(claimed)
+
+    def _deliver(
+        self, instance: OwnedInstance, messages: list[InboxMessage], handled: set[int]
+    ) -> None:
+        try:
+            if instance.deliver(messages, handled):
+                self.holdings.make_ready(instance)
+        except BackendUnavailableError as error:
+            # A damaged message concerns nobody else. Every poll gives it again, so an instance
+            # that has a turn out is set aside later.
+            if instance.phase in (Phase.IDLE, Phase.READY):
+                self.set_aside(instance, str(error), None)
 
     def conclude(self, instance: OwnedInstance, result: OrchestrationResult) -> None:
         """End an instance that no code here can run, in a turn without user code."""

@@ -68,7 +68,7 @@ def parse_history(text: str | bytes, *, where: str = "the text") -> list[History
     """The events of such a text; ``where`` tells in errors what it is. Raises as above."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SerializationError(f"{where} is no saved history: it is no JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise SerializationError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heapq import nsmallest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["find", "purge", "record"]
 
 _encode_token = msgspec.json.Encoder().encode
-_decode_token = msgspec.json.Decoder(tuple[int, str]).decode
+_Micros = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_decode_token = msgspec.json.Decoder(tuple[_Micros, str]).decode
 
 
 def record(row: Instance, *, payloads: bool) -> InstanceRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -45,7 +45,8 @@ ORDER BY sequence
 
 TAGGED = "EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ? AND value = ?)"
 
-decode_token = msgspec.json.Decoder(tuple[int, str]).decode
+_Micros = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+decode_token = msgspec.json.Decoder(tuple[_Micros, str]).decode
 
 
 def record(row: tuple[Any, ...]) -> InstanceRecord:

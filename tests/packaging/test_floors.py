@@ -22,7 +22,7 @@ FLOORS = (
     {"arguments", "backend", "engine"},
     {"plugins", "store"},
     {"client", "worker"},
-    {"stores", "testing"},
+    {"cli", "stores", "testing"},
 )
 """From the ground up."""
 

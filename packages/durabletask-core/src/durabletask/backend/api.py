@@ -110,6 +110,21 @@ class Backend(ABC):
     async def close(self) -> None:
         """Release everything. Idempotent. Workers are to be drained first."""
 
+    async def migrate(self) -> str:
+        """Create the storage of the task hub, or bring it up to date for this library.
+
+        For operators, on a backend that is not open; it is not open afterwards either. What a
+        service keeps behind its own door is the service's business, so this does nothing unless
+        a backend says otherwise.
+
+        Returns:
+            One line that says what was found and done.
+
+        Raises:
+            BackendUnavailableError, SchemaVersionError: with the remedy.
+        """
+        return f"the {self.capabilities.name} backend has nothing to migrate"
+
     async def __aenter__(self) -> Self:
         await self.open()
         return self

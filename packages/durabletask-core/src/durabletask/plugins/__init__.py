@@ -1,5 +1,6 @@
-"""Backends and observers: URLs, hooks, discovery, and the sharing of open backends."""
+"""Backends, observers and commands: URLs, hooks, discovery, the sharing of open backends."""
 
+from durabletask.plugins.command import Command
 from durabletask.plugins.connect import DEFAULT_URL, URL_VARIABLE, connect, resolve_url
 from durabletask.plugins.manager import PluginManager, plugin_manager
 from durabletask.plugins.sharing import Lease, SharedBackend
@@ -10,6 +11,7 @@ __all__ = [
     "DEFAULT_URL",
     "URL_VARIABLE",
     "BackendUrl",
+    "Command",
     "Lease",
     "PluginManager",
     "Server",

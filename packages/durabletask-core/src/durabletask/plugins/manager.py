@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from durabletask.backend import WorkerProfile
+    from durabletask.plugins.command import Command
     from durabletask.plugins.url import BackendUrl
 
-__all__ = ["BACKENDS", "OBSERVERS", "PluginManager", "plugin_manager"]
+__all__ = ["BACKENDS", "COMMANDS", "OBSERVERS", "PluginManager", "plugin_manager"]
 
 BACKENDS = "durabletask.backends"
+COMMANDS = "durabletask.commands"
 OBSERVERS = "durabletask.observers"
 
 EMBEDDED = frozenset({"memory", "sqlite"})
@@ -45,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 
 class PluginManager:
-    """The plugins of one process: backends by canonical scheme, and observers.
+    """The plugins of one process: backends by canonical scheme, observers, and commands.
 
     Safe to use from several threads, each with an event loop of its own.
     """
@@ -193,7 +195,35 @@ class PluginManager:
                 except Exception:
                     logger.exception("the observer %s cannot be loaded", _origin(entry))
 
-    # --- both ----------------------------------------------------------------------------------
+    # --- commands ------------------------------------------------------------------------------
+
+    def commands(self) -> dict[str, Command]:
+        """The installed sub-commands of the program ``durabletask``, by name.
+
+        Raises:
+            ConfigurationError: two of them have the same name.
+        """
+        brought: dict[str, Command] = {}
+        for entry in entry_points(group=COMMANDS):
+            # A distribution that is broken must not take the other commands away.
+            try:
+                plugin = entry.load()
+                self._add(plugin, f"the plugin {_origin(entry)}", needs="durabletask_commands")
+                others = [other for other in self._plugins.get_plugins() if other is not plugin]
+                ask = self._plugins.subset_hook_caller("durabletask_commands", others)
+                found = {command.name: command for commands in ask() for command in commands}
+            except Exception:
+                logger.exception("the commands of %s cannot be loaded", _origin(entry))
+                continue
+            if twice := brought.keys() & found.keys():
+                raise ConfigurationError(
+                    f"several installed distributions bring the command {min(twice)!r}: uninstall "
+                    f"all but one; the last of them is {_origin(entry)}"
+                )
+            brought |= found
+        return brought
+
+    # --- all of them ---------------------------------------------------------------------------
 
     def _add(self, plugin: object, what: str, needs: str | None = None) -> None:
         if not self._plugins.is_registered(plugin):

@@ -4,6 +4,8 @@ A plugin is a module or object whose functions are marked with ``durabletask.plu
 A *backend* is found by the scheme of a URL: an entry point of that name in the group
 ``durabletask.backends`` leads to it. An *observer* is any entry point in the group
 ``durabletask.observers``; observers are loaded when the first worker of the process starts.
+*Commands* come from entry points in the group ``durabletask.commands``, which the program
+``durabletask`` loads when it starts.
 """
 
 from __future__ import annotations
@@ -13,11 +15,15 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from durabletask.backend import Backend, WorkerProfile
+    from durabletask.plugins.command import Command
     from durabletask.plugins.url import BackendUrl
 
 __all__ = [
     "durabletask_backend",
+    "durabletask_commands",
     "durabletask_worker_started",
     "durabletask_worker_stopped",
     "hookimpl",
@@ -48,6 +54,19 @@ def durabletask_backend(url: BackendUrl) -> Backend | None:
     Raises:
         BackendUrlError: the place or an option is unusable. Nothing may have been written.
     """
+
+
+@hookspec
+def durabletask_commands() -> Iterable[Command]:
+    """Bring sub-commands of the program ``durabletask``.
+
+    Called when the program starts, whatever the command line says, so import what a command
+    needs when it runs.
+
+    Returns:
+        The commands. No two in one environment have the same name.
+    """
+    raise NotImplementedError  # pluggy asks the plugins; this is only what it compares them with
 
 
 @hookspec

@@ -67,6 +67,17 @@ class Store(ABC):
     async def close(self) -> None:
         """Release everything. Idempotent. Lanes still open are left to expire."""
 
+    async def migrate(self) -> str:
+        """Create the storage or bring it up to date, on a store that is not open.
+
+        Returns:
+            One line for operators that says what was found and done.
+
+        Raises:
+            BackendUnavailableError, SchemaVersionError: with the remedy.
+        """
+        return f"the {self.capabilities.name} backend has nothing to migrate"
+
     @abstractmethod
     def subscribe(self, wake: Callable[[], None]) -> None:
         """Call ``wake()`` on the event loop when another process may have written something.

@@ -107,6 +107,9 @@ class StoreBackend(Backend):
             await self._hub.waiters.close()
             await self._store.close()
 
+    async def migrate(self) -> str:
+        return await self._store.migrate()
+
     def _check_open(self) -> None:
         if not self._opened:
             raise BackendClosedError(

@@ -23,6 +23,7 @@ from durabletask.stores.sqlite.location import prepare
 from durabletask.stores.sqlite.options import SQLiteOptions
 from durabletask.stores.sqlite.pace import SMALL, Pace, is_small
 from durabletask.stores.sqlite.poll import poll, unclaimed
+from durabletask.stores.sqlite.schema import SCHEMA_VERSION
 from durabletask.stores.sqlite.thread import DatabaseThread
 from durabletask.stores.sqlite.upkeep import Upkeep
 from durabletask.stores.sqlite.wake import Waker
@@ -114,6 +115,15 @@ class SQLiteStore(Store):
         running, self._running = self._running, None
         if running is not None:
             await running.stop()
+
+    async def migrate(self) -> str:
+        """Create the file and its tables if need be, and check their version."""
+        await self.open()
+        await self.close()
+        return (
+            f"{self._path}: schema version {SCHEMA_VERSION}, task hub "
+            f"{self._options.task_hub!r} is ready"
+        )
 
     def _connection(self, guard: CommitGuard | None = None) -> Database:
         """A connection for a thread. Tests override this to have one that breaks on demand."""

@@ -48,8 +48,24 @@ def _new_hub(url: str) -> Iterator[str]:
     yield f"{url}{'&' if '?' in url else '?'}task_hub=benchmark-{secrets.token_hex(4)}"
 
 
+@contextmanager
+def _new_postgres_hub(url: str) -> Iterator[str]:
+    """A task hub of its own; without a host, on a server of its own too, which syncs its disk."""
+    parsed = parse_url(url)
+    if parsed.authority or parsed.path.strip("/"):
+        with _new_hub(url) as place:
+            yield place
+        return
+    from tests.servers.postgres import running_server
+
+    _, question, query = url.partition("?")
+    with running_server(durable=True) as server:
+        yield f"{server.url()}{question}{query}"
+
+
 _PLACES: dict[str, Callable[[str], AbstractContextManager[str]]] = {
     "memory": _no_place,
+    "postgresql": _new_postgres_hub,
     "sqlite": _new_file,
 }
 

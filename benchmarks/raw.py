@@ -7,6 +7,7 @@ workload, because disks change their speed from minute to minute.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from pathlib import Path
@@ -105,5 +106,40 @@ def commit_durations(connection: sqlite3.Connection, path: Path, seconds: float)
     return durations
 
 
-_COMMITS: dict[str, Callable[[str, float], list[float]]] = {"sqlite": _sqlite_commits}
+def _postgres_commits(url: str, seconds: float) -> list[float]:
+    from durabletask.postgres.dsn import split
+
+    return asyncio.run(postgres_durations(split(parse_url(url))[0], seconds))
+
+
+async def postgres_durations(dsn: str, seconds: float) -> list[float]:
+    """As ``commit_durations``, on one connection to a server, with its settings."""
+    import asyncpg
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("DROP TABLE IF EXISTS raw_commits")
+        await connection.execute(
+            "CREATE TABLE raw_commits "
+            "(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, row bytea)"
+        )
+        insert = await connection.prepare("INSERT INTO raw_commits (row) VALUES ($1)")
+        durations: list[float] = []
+        total = 0.0
+        while total < seconds or not durations:
+            began = time.perf_counter()
+            await insert.fetch(ROW)
+            took = time.perf_counter() - began
+            durations.append(took)
+            total += took
+        await connection.execute("DROP TABLE raw_commits")
+    finally:
+        await connection.close()
+    return durations
+
+
+_COMMITS: dict[str, Callable[[str, float], list[float]]] = {
+    "postgresql": _postgres_commits,
+    "sqlite": _sqlite_commits,
+}
 """By backend: the durations of bare commits in a place, in seconds. Memory has none to wait for."""

@@ -1,15 +1,21 @@
-"""A network that can be cut, for backends that talk to a server."""
+"""The servers that suites run against, a network that can be cut, and which suites there are."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
+from tests.servers.fixtures import postgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+__all__ = ["postgres"]
+
+collect_ignore_glob = [] if find_spec("durabletask.postgres") else ["test_postgres_*.py"]
 
 
 class Wire:

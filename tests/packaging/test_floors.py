@@ -22,7 +22,7 @@ FLOORS = (
     {"arguments", "backend", "engine"},
     {"plugins", "store"},
     {"client", "worker"},
-    {"cli", "stores", "testing"},
+    {"cli", "postgres", "stores", "testing"},
     {"grpc"},
     {"azuremanaged"},
 )
@@ -38,10 +38,13 @@ DEFERRED = {
 }
 """What a component may import inside a function, for those who have it installed."""
 
-KITS = {
-    "durabletask.grpc": {"google", "grpc", "grpc_health", "grpc_reflection"},
-    "durabletask.testing.conformance": {"hypothesis", "pytest", "pytest_asyncio"},
+DRIVERS = {
+    "grpc": {"google", "grpc", "grpc_health", "grpc_reflection"},
+    "postgres": {"asyncpg"},
 }
+"""By component of a backend: the libraries that its distribution requires."""
+
+KITS = {"durabletask.testing.conformance": {"hypothesis", "pytest", "pytest_asyncio"}}
 """Packages that nobody imports without what they need, so they may import it at the top."""
 
 PURE = {
@@ -220,7 +223,8 @@ def test_modules_need_only_the_declared_dependencies(foreign: list[Import]) -> N
         if item.moment == "load"
         and item.imported.partition(".")[0]
         not in DEPENDENCIES.union(
-            *(extra for kit, extra in KITS.items() if is_inside(item.importer, kit))
+            DRIVERS.get(component(item.importer), set()),
+            *(extra for kit, extra in KITS.items() if is_inside(item.importer, kit)),
         )
     ] == []
 
@@ -232,7 +236,10 @@ def test_deferred_imports_are_the_listed_ones(foreign: list[Import]) -> None:
         for item in foreign
         if item.moment != "load"
         and item.imported.partition(".")[0]
-        not in DEPENDENCIES | DEFERRED.get(component(item.importer), set())
+        not in DEPENDENCIES.union(
+            DEFERRED.get(component(item.importer), set()),
+            DRIVERS.get(component(item.importer), set()),
+        )
     ] == []
 
 

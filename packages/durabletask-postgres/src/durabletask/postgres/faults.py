@@ -1,0 +1,134 @@
+"""What the errors of the driver and of the server mean, and what to do about them."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from durabletask.errors import (
+    BackendError,
+    BackendUnavailableError,
+    LaneFencedError,
+    SchemaVersionError,
+)
+
+if TYPE_CHECKING:
+    from durabletask.store import LaneKey
+
+__all__ = ["TROUBLE", "fenced", "is_answer", "lost", "refused", "unreachable"]
+
+TROUBLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,  # TimeoutError and ssl.SSLError among them
+)
+"""Everything that may come out of a call when the server or the way there is in trouble."""
+
+FENCED = "DT001"
+HISTORY_KEY = "history_pkey"
+
+REMEDIES = {
+    "08": "the connection broke; it is made anew",
+    "28": "check the user, the password and the server's pg_hba.conf",
+    "3D000": "create the database, or correct its name in the URL",
+    "3F000": "run `durabletask migrate URL` as the owner of the schema",
+    "42501": "the role lacks a right: as the owner, SELECT grant_access('ROLE', 'worker') in our "
+    "schema, and run `durabletask migrate URL` as a role that may create a schema",
+    "42P01": "run `durabletask migrate URL` as the owner of the schema",
+    "42883": "run `durabletask migrate URL` as the owner of the schema",
+    "40": "it collided with another transaction; it is tried again",
+    "53100": "the disk of the server is full; free some space, it goes on by itself",
+    "53200": "the server is out of memory",
+    "53300": "the server has no connection left: raise max_connections, or use a pooler",
+    "55P03": "a lock was not given in time; it is tried again",
+    "57014": "the server cancelled it, for statement_timeout perhaps: raise that for our role",
+    "57P": "the server is starting, stopping or has ended the connection",
+    "25006": "the server is read-only: name the primary in the URL, or add "
+    "target_session_attrs=primary and all hosts",
+}
+"""By SQLSTATE or the beginning of one."""
+
+
+def _remedy(code: str | None) -> str:
+    for length in (5, 3, 2):
+        if code and code[:length] in REMEDIES:
+            return REMEDIES[code[:length]]
+    return "look at the cause of this error and into the server's log"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the details, which may show values."""
+    return str(error).partition("\n")[0]
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether the server has said that it did not do what it was asked to.
+
+    When a session is being ended from outside (class 57P, and 08), what is said last and what was
+    done last need not be the same.
+    """
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        return True  # an argument that the driver could not encode, so nothing was sent
+    if not isinstance(error, asyncpg.PostgresError):
+        return False
+    return not (error.sqlstate or "08").startswith(("08", "57P"))
+
+
+def refused(error: BaseException, place: str) -> BackendError:
+    """The error to raise for an answer of the server; nothing was written.
+
+    Trouble of the server is BackendUnavailableError, which callers may try again. A value that it
+    cannot take is another BackendError.
+    """
+    code = getattr(error, "sqlstate", None) or ""
+    if code == FENCED or getattr(error, "constraint_name", None) == HISTORY_KEY:
+        return LaneFencedError(
+            f"nothing was written ({first_line(error)}). Drop what the lane holds"
+        )
+    if code in ("42P01", "42883", "3F000"):
+        return SchemaVersionError(
+            f"{place} is not as this version needs it ({first_line(error)}): {_remedy(code)}"
+        )
+    if not code or (code[:2] in ("21", "22", "23", "42") and code != "42501"):
+        return BackendError(f"{place} cannot take this: {first_line(error)}")
+    return unreachable(error, place)
+
+
+def unreachable(error: BaseException, place: str) -> BackendUnavailableError:
+    """The error to raise if the server cannot be reached or used, with the remedy."""
+    if isinstance(error, TimeoutError):
+        return BackendUnavailableError(
+            f"{place} does not answer in time: check the host and the port, and whether a "
+            "firewall is in between"
+        )
+    if isinstance(error, ssl.SSLError):
+        return BackendUnavailableError(
+            f"no TLS connection to {place} ({first_line(error)}): check sslmode and certificates"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return BackendUnavailableError(
+            f"nobody listens at {place}: start the server, or correct host and port"
+        )
+    if isinstance(error, OSError):
+        return BackendUnavailableError(f"{place} cannot be reached: {first_line(error)}")
+    remedy = _remedy(getattr(error, "sqlstate", None))
+    return BackendUnavailableError(f"{place} cannot be used now ({first_line(error)}): {remedy}")
+
+
+def lost(lane: LaneKey) -> LaneFencedError:
+    """The error for a lane that does not own what it writes."""
+    return LaneFencedError(
+        f"lane {lane.lane_id} does not own all instances of its batch under their executions: "
+        "nothing of it was written. Drop what the lane holds"
+    )
+
+
+def fenced(lane: LaneKey) -> LaneFencedError:
+    """The error for a lane that this store does not hold."""
+    return LaneFencedError(
+        f"lane {lane.lane_id} may not write under epoch {lane.epoch} any more: it was closed or "
+        "taken over. Drop what it holds and open a new lane"
+    )

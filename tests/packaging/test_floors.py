@@ -22,7 +22,7 @@ FLOORS = (
     {"arguments", "backend", "engine"},
     {"plugins", "store"},
     {"client", "worker"},
-    {"cli", "stores", "testing"},
+    {"cli", "redis", "stores", "testing"},
     {"grpc"},
     {"azuremanaged"},
 )
@@ -43,6 +43,9 @@ KITS = {
     "durabletask.testing.conformance": {"hypothesis", "pytest", "pytest_asyncio"},
 }
 """Packages that nobody imports without what they need, so they may import it at the top."""
+
+DRIVERS = {"redis": {"redis"}}
+"""What only the backend of that name imports: nobody loads it without asking for that backend."""
 
 PURE = {
     "actions",
@@ -220,7 +223,8 @@ def test_modules_need_only_the_declared_dependencies(foreign: list[Import]) -> N
         if item.moment == "load"
         and item.imported.partition(".")[0]
         not in DEPENDENCIES.union(
-            *(extra for kit, extra in KITS.items() if is_inside(item.importer, kit))
+            *(extra for kit, extra in KITS.items() if is_inside(item.importer, kit)),
+            DRIVERS.get(component(item.importer), set()),
         )
     ] == []
 
@@ -232,7 +236,9 @@ def test_deferred_imports_are_the_listed_ones(foreign: list[Import]) -> None:
         for item in foreign
         if item.moment != "load"
         and item.imported.partition(".")[0]
-        not in DEPENDENCIES | DEFERRED.get(component(item.importer), set())
+        not in DEPENDENCIES.union(
+            *(optional.get(component(item.importer), set()) for optional in (DEFERRED, DRIVERS))
+        )
     ] == []
 
 

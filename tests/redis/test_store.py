@@ -29,9 +29,9 @@ class BrittleStore(RedisStore):
         running = self._open
         commit = running.commit
 
-        async def brittle(packed: bytes) -> list[Any]:
+        async def brittle(*call: Any) -> Any:
             applied, self.fail_after = self.fail_after, None
-            answer = await commit(packed) if applied is not False else []
+            answer = await commit(*call) if applied is not False else []
             if applied is not None:
                 raise LinkLostError("cut by the test", sent=True)
             return answer

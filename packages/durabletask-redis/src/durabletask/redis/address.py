@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from durabletask.errors import BackendUrlError
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
+from durabletask.errors import BackendUrlError
+
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from durabletask.plugins import BackendUrl
     from durabletask.redis.options import RedisOptions
-    from redis.asyncio import Redis
 
 __all__ = ["SENTINEL_SCHEMES", "Address", "Node", "address_of_client", "address_of_url"]
 
@@ -58,8 +60,12 @@ class Address:
 
     def connection(self, node: Node | None) -> AbstractConnection:
         """A new connection, not yet made."""
+        return self.kind(**self.settings_for(node))
+
+    def settings_for(self, node: Node | None) -> dict[str, Any]:
+        """Arguments of a connection to a node."""
         place = {} if node is None else {"host": node[0], "port": node[1]}
-        return self.kind(**{**self.settings, **place})
+        return {**self.settings, **place}
 
     async def close(self) -> None:
         """Close the connections to Sentinels."""

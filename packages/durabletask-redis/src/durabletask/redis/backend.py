@@ -11,8 +11,9 @@ from durabletask.redis.store import RedisStore
 from durabletask.store import StoreBackend
 
 if TYPE_CHECKING:
-    from durabletask.store import StoreOptions
     from redis.asyncio import Redis
+
+    from durabletask.store import StoreOptions
 
 __all__ = ["RedisBackend"]
 

@@ -15,9 +15,10 @@ import math
 import secrets
 from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisError
+
 from durabletask.errors import BackendUnavailableError
 from durabletask.redis.trouble import LinkLostError, trouble
-from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -56,9 +57,12 @@ class Hints:
         now = self._loop.time()
         if now - self._last >= QUIET:
             self._last = now
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             return self._name
         if self._timer is None:
-            self._timer = self._loop.call_later(self._last + QUIET - now, self._send)
+            self._timer = self._loop.call_later(2 * QUIET, self._send)
         return ""
 
     def soon(self) -> None:

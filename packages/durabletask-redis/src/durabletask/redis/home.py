@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError, ResponseError
 
 from durabletask.redis.link import Link
 from durabletask.redis.server import facts_of
 from durabletask.redis.trouble import LinkLostError, trouble
-from redis.exceptions import RedisError, ResponseError
 
 if TYPE_CHECKING:
+    from redis.asyncio.connection import AbstractConnection
+
     from durabletask.errors import BackendUnavailableError
     from durabletask.redis.address import Address, Node
     from durabletask.redis.server import ServerFacts
-    from redis.asyncio.connection import AbstractConnection
 
 __all__ = ["Home"]
 
@@ -50,6 +52,10 @@ class Home:
     def connection(self) -> AbstractConnection:
         """A connection, not yet made, to where the hub was last."""
         return self.address.connection(self._node)
+
+    def settings(self) -> dict[str, Any]:
+        """Arguments of such a connection."""
+        return self.address.settings_for(self._node)
 
     def moved(self, host: str, port: int) -> None:
         """Another node has the hub. An empty host is that of the node which said so."""

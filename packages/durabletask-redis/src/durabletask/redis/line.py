@@ -7,9 +7,6 @@ import logging
 import random
 from typing import TYPE_CHECKING, Any
 
-from durabletask.errors import BackendUnavailableError
-from durabletask.redis.scripts import script
-from durabletask.redis.trouble import LinkLostError, trouble
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -19,6 +16,10 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+
+from durabletask.errors import BackendUnavailableError
+from durabletask.redis.scripts import script
+from durabletask.redis.trouble import LinkLostError, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,9 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from durabletask.redis.trouble import LinkLostError
 from redis.exceptions import RedisError, ResponseError
+
+from durabletask.redis.trouble import LinkLostError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from durabletask.state import OrchestrationQuery
     from durabletask.store import InstanceRecord
 
-__all__ = ["find", "records_of"]
+__all__ = ["find", "record_command", "records_of"]
 
 _encode_token = msgspec.json.Encoder().encode
 _decode_token = msgspec.json.Decoder(tuple[int, str]).decode
@@ -81,14 +81,20 @@ def _within(instant: int | None, start: int | None, end: int | None) -> bool:
     )
 
 
+def record_command(prefix: str, instance_id: str, *, payloads: bool) -> tuple[str, ...]:
+    """The command that reads a row."""
+    return ("HMGET", f"{prefix}i:{instance_id}", *(FULL if payloads else BARE))
+
+
 async def records_of(
     line: Line, prefix: str, instance_ids: Sequence[str], *, payloads: bool
 ) -> list[InstanceRecord | None]:
     """The rows of instances, None for those that do not exist."""
     if not instance_ids:
         return []
-    fields = FULL if payloads else BARE
-    rows = await line.send([("HMGET", f"{prefix}i:{name}", *fields) for name in instance_ids])
+    rows = await line.send(
+        [record_command(prefix, name, payloads=payloads) for name in instance_ids]
+    )
     return [instance_record(name, row) for name, row in zip(instance_ids, rows, strict=True)]
 
 

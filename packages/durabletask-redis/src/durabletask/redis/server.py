@@ -6,9 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from durabletask.errors import BackendUnavailableError
-from redis.exceptions import ResponseError
 
 if TYPE_CHECKING:
     from durabletask.redis.link import Link

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
-from durabletask.errors import BackendUnavailableError
 from redis.exceptions import (
     AuthenticationError,
     InvalidResponse,
@@ -13,6 +12,8 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+
+from durabletask.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
     from durabletask.redis.address import Address

@@ -15,6 +15,8 @@ from msgspec import UNSET
 from durabletask.store import FINISHED_STATUSES, CommitResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durabletask.store import (
         ActivityRow,
         Batch,
@@ -26,7 +28,15 @@ if TYPE_CHECKING:
         Turn,
     )
 
-__all__ = ["CLEAN", "body_of", "creation", "pack_batch", "pack_value", "result_of"]
+__all__ = [
+    "CLEAN",
+    "append_arguments",
+    "body_of",
+    "creation",
+    "pack_batch",
+    "pack_value",
+    "result_of",
+]
 
 CLEAN = CommitResult()
 
@@ -94,6 +104,47 @@ def pack_batch(batch: Batch, hint: str) -> bytes:
     )
 
 
+def append_arguments(batch: Batch, hint: str) -> tuple[bytes | str | int, ...] | None:
+    """The arguments of `append.lua`, if the batch is nothing but one turn of the plainest sort."""
+    if len(batch.turns) != 1:
+        return None
+    turn = batch.turns[0]
+    if (
+        batch.creates
+        or batch.messages
+        or batch.activities
+        or batch.finished
+        or batch.parked
+        or batch.released
+        or batch.returned
+        or turn.consumed
+        or turn.timers
+        or turn.next is not None
+        or turn.to_children is not None
+        or (turn.update is not None and turn.update.status is not UNSET)
+        or not turn.sequence
+    ):
+        return None
+    fields: list[Any] = ["rec", turn.recorded_at]
+    cleared: list[str] = ["crashes"] if turn.crashes_cleared else []
+    if turn.update is not None:
+        _set_columns(turn.update, fields, cleared, bytes)
+    return (
+        batch.lane.lane_id,
+        batch.lane.epoch,
+        batch.number - 1,
+        batch.number,
+        hint,
+        turn.instance_id,
+        turn.execution_id,
+        turn.sequence,
+        turn.chunk,
+        len(cleared),
+        *cleared,
+        *fields,
+    )
+
+
 def _message(message: Message) -> tuple[Any, ...]:
     execution = message.execution_id
     return (
@@ -137,8 +188,6 @@ def _turn(turn: Turn) -> tuple[Any, ...]:
     fields: list[Any] = ["rec", turn.recorded_at]
     cleared: list[str] = []
     status: str | bool = False
-    if not turn.sequence:
-        cleared.append("carryover")
     if turn.crashes_cleared:
         cleared.append("crashes")
     update = turn.update
@@ -146,7 +195,7 @@ def _turn(turn: Turn) -> tuple[Any, ...]:
         if update.status is not UNSET:
             status = update.status
             fields += ("status", status)
-        _set_columns(update, fields, cleared)
+        _set_columns(update, fields, cleared, _raw)
     ends = status in FINISHED_STATUSES
     if ends:
         fields += ("done", turn.recorded_at)
@@ -166,10 +215,18 @@ def _turn(turn: Turn) -> tuple[Any, ...]:
     )
 
 
-def _set_columns(update: InstanceUpdate, fields: list[Any], cleared: list[str]) -> None:
+def _set_columns(
+    update: InstanceUpdate,
+    fields: list[Any],
+    cleared: list[str],
+    packed: Callable[[bytes], Any],
+) -> None:
+    """The columns that an update sets and clears; ``packed`` says how bytes are sent."""
     if update.busy is not UNSET:
         if update.busy:
             fields += ("busy", 1)
+        elif update.status in FINISHED_STATUSES:
+            pass  # the end of an instance clears it
         else:
             cleared.append("busy")
     for name, value in (
@@ -180,7 +237,7 @@ def _set_columns(update: InstanceUpdate, fields: list[Any], cleared: list[str]) 
         if value is None:
             cleared.append(name)
         elif value is not UNSET:
-            fields += (name, _raw(value) if isinstance(value, bytes) else value)
+            fields += (name, packed(value) if isinstance(value, bytes) else value)
 
 
 def _next(following: NextExecution) -> tuple[str, list[Any], list[str]]:

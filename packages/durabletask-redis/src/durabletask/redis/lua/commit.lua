@@ -24,14 +24,14 @@ if tonumber(standing[2]) + 1 ~= number then return {'gap', standing[2]} end
 local tips = {}
 
 local refused, refused_at = {}, {}
-local taken = {}
+local taken, replaced = {}, {}
 for n, new in ipairs(creates) do
   local id, replace, only_child_of = new[1], new[7], new[8]
   local free = not taken[id]
   if free then
     local row = call('HMGET', instance_key(id), 'done', 'status', 'pid')
     if row[2] then
-      free = false
+      free, replaced[id] = false, true
       if row[1] and (not only_child_of or only_child_of == row[3]) then
         for _, status in ipairs(replace) do free = free or status == row[2] end
       end
@@ -42,7 +42,8 @@ for n, new in ipairs(creates) do
     refused[#refused + 1] = n - 1
     refused_at[n] = true
   else
-    tips[id] = new[6] and {execution = new[2], turns = 0, status = 'PENDING', created = new[4]}
+    tips[id] = new[6] and {execution = new[2], turns = 0, status = 'PENDING', created = new[4],
+      new = true}
   end
 end
 
@@ -86,14 +87,17 @@ call('HSET', lane_key(lane), 'number', number, 'result', '')
 local function create(new)
   local id, execution, name, created, fields = new[1], new[2], new[3], new[4], new[5]
   local owned, parent, tags = new[6], new[10], new[11]
-  if call('EXISTS', instance_key(id)) == 1 then remove(id) end
+  if replaced[id] then remove(id) end
+  if owned then
+    fields[#fields + 1] = 'lane'
+    fields[#fields + 1] = lane
+  end
   call('HSET', instance_key(id), 'exec', execution, 'name', name, 'created', created,
     'status', 'PENDING', 'busy', 1, unpack(fields))
   index(id, name, created, tags)
   move(id, created, false, 'PENDING')
   if parent then call('SADD', children_key(parent), id) end
   if owned then
-    call('HSET', instance_key(id), 'lane', lane)
     call('SADD', owned_key(lane), id)
   else
     settle_later(id)
@@ -113,7 +117,7 @@ local function go_on(id, after, tip)
   if #after[3] > 0 then call('HDEL', instance_key(id), unpack(after[3])) end
   if call('EXISTS', inbox_key(id)) == 1 then drop_bound(id, tip.urgent) end
   move(id, tip.created, tip.status, 'PENDING')
-  tip.status = 'PENDING'
+  tip.status, tip.new = 'PENDING', false
 end
 
 local function write_turn(turn)
@@ -123,6 +127,7 @@ local function write_turn(turn)
   call('RPUSH', history_key(id), turn[4])
   call('HSET', instance_key(id), unpack(fields))
   if #cleared > 0 then call('HDEL', instance_key(id), unpack(cleared)) end
+  if turn[3] == 0 and not tip.new then call('HDEL', instance_key(id), 'carryover') end
   if #consumed > 0 then drop(id, consumed, tip.urgent) end
   for _, timer in ipairs(timers) do put(id, timer[2], timer[4], timer[5]) end
   if status then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from durabletask.errors import BackendUnavailableError
     from durabletask.redis.address import Address, Node
+    from durabletask.redis.options import RedisOptions
     from durabletask.redis.server import ServerFacts
 
 __all__ = ["Home"]
@@ -33,11 +35,12 @@ class Home:
         facts: what the node said about itself when it was last connected to.
     """
 
-    def __init__(self, address: Address, prefix: str, timeout: float) -> None:
+    def __init__(self, address: Address, prefix: str, options: RedisOptions) -> None:
         self.address = address
         self.prefix = prefix
         self.facts: ServerFacts | None = None
-        self._timeout = timeout
+        self._timeout = options.timeout
+        self._connect_timeout = options.connect_timeout
         self._node: Node | None = None
         self._peers: list[Node] = []
 
@@ -91,7 +94,9 @@ class Home:
     async def _connect(self, node: Node | None) -> Link:
         connection = self.address.connection(node)
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
+            # Greetings have answers too, which the connection itself would wait for without end.
+            async with asyncio.timeout(self._connect_timeout):
+                await connection.connect()  # type: ignore[no-untyped-call]
             link = Link(connection, self._timeout)
         except BaseException:
             await connection.disconnect(nowait=True)

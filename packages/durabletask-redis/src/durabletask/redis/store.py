@@ -119,10 +119,10 @@ class RedisStore(Store):
         schema, now = await running.work.run("open", SCHEMA)
         self._heard_clock(now)
         if int(schema) != SCHEMA:
-            age = "newer" if int(schema) > SCHEMA else "older"
+            age = "a newer" if int(schema) > SCHEMA else "an older"
             raise SchemaVersionError(
                 f"the task hub {self._options.task_hub!r} on the Redis server at "
-                f"{running.home.place} has keys of version {int(schema)}, from an {age} release "
+                f"{running.home.place} has keys of version {int(schema)}, from {age} release "
                 f"of durabletask-redis, and this one reads version {SCHEMA}: install the release "
                 "that wrote it, or use another task hub"
             )
@@ -364,7 +364,7 @@ class _Running:
     """What a store holds while it is open."""
 
     def __init__(self, address: Address, prefix: str, options: RedisOptions) -> None:
-        self.home = Home(address, prefix, options.timeout)
+        self.home = Home(address, prefix, options)
         self.work = Line(self.home)
         self.reads = Line(self.home)
         self.hints = Hints(self.home, self.work)

@@ -33,7 +33,7 @@ COMMANDS = (
 def acl_rules(prefix: str) -> str:
     """The rules of a user who can use one hub, and nothing else."""
     commands = " ".join(f"+{command}" for command in COMMANDS)
-    return f"~{prefix}* &{prefix}* -@all {commands}"
+    return f"resetkeys ~{prefix}* resetchannels &{prefix}* -@all {commands}"
 
 
 class LinkLostError(Exception):
@@ -72,11 +72,12 @@ _SAYINGS = {
 def trouble(error: BaseException, address: Address, prefix: str) -> BackendUnavailableError:
     """The error of a store that cannot use its server now."""
     return BackendUnavailableError(
-        f"the Redis server at {address.text} cannot be used: {_reason(error, prefix)}"
+        f"the Redis server at {address.text} cannot be used: "
+        f"{_reason(error, prefix, secure=address.text.startswith('rediss'))}"
     )
 
 
-def _reason(error: BaseException, prefix: str) -> str:
+def _reason(error: BaseException, prefix: str, *, secure: bool) -> str:
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, AuthenticationError):
         return "it refuses the user name or the password, or wants one: correct them in the URL"
@@ -98,7 +99,7 @@ def _reason(error: BaseException, prefix: str) -> str:
     if isinstance(error, ResponseError):
         return f"it answered {error}"
     if isinstance(error, (RedisError, OSError, LinkLostError)):
-        return (
-            f"{str(error) or type(error).__name__}; see that it runs and can be reached from here"
-        )
+        speaks = ", speaks TLS" if secure else ""
+        reason = str(error) or type(error).__name__
+        return f"{reason}; see that it runs{speaks} and can be reached from here"
     return text

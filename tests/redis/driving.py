@@ -29,7 +29,8 @@ async def hello(place: Any, task_hub_name: str | None = None, **options: Any) ->
     """Run an orchestration to its end."""
     hub = task_hub_name or fresh_hub()
     backend = RedisBackend(place, task_hub_name=hub, **options)
-    async with TaskHubWorker(backend=backend) as worker, TaskHubClient(backend=backend) as client:
+    async with backend, TaskHubWorker(backend=backend) as worker:
+        client = TaskHubClient(backend=backend)
         worker.add_orchestration(greetings)
         worker.add_activity(greet)
         await worker.start()

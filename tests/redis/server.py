@@ -105,6 +105,18 @@ class RedisServer:
         self.kill()
         return self.start(*self._mode)
 
+    def rewrite(self) -> None:
+        """Have the append-only file written anew."""
+        with self.client() as client:
+            client.bgrewriteaof()
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                facts = client.info("persistence")
+                if not (facts["aof_rewrite_in_progress"] or facts["aof_rewrite_scheduled"]):
+                    return
+                assert time.monotonic() < deadline, "the file was not written anew"
+                time.sleep(0.01)
+
     def pause(self) -> None:
         """SIGSTOP."""
         assert self._process is not None

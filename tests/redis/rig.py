@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
 
 Fault = Callable[["Rig"], Awaitable[None]]
 
+FACTOR = int(os.environ.get("DURABLETASK_TORTURE", "1"))
+"""How many times as long the torture lasts as in the gate."""
+
+TIMEOUT = 120 * FACTOR
+"""Seconds after which a test has failed."""
+
 FAST = StoreOptions(lease=1.0, poll_interval=0.2, local_backlog=4, idle_release=0.5)
 
 
@@ -66,14 +73,16 @@ class Rig:
         self.url = url
         self.hub = fresh_hub()
         # An event that was acknowledged and lost is waited for without end.
-        self.numbers = [n for n in range(instances) if not (lossy and program_of(n).events)]
+        numbers = range(instances * FACTOR)
+        self.numbers = [n for n in numbers if not (lossy and program_of(n).events)]
         self.instances = len(self.numbers)
         self.lossy = lossy
         self._durability = durability
-        self.chance = random.Random(seed)
+        self.chance = random.Random(seed if FACTOR == 1 else None)
         self.outcomes: dict[int, Outcome] = {}
         self.ids: dict[int, str] = {}
-        self._ledger = folder / "runs.ledger"
+        self.done = asyncio.Event()
+        self.ledger = folder / "runs.ledger"
 
     def backend(self) -> RedisBackend:
         """A backend of its own on the hub."""
@@ -89,12 +98,12 @@ class Rig:
     async def run(self, *faults: Fault, workers: int = 2, within: float = 50.0) -> None:
         """Run all programs to their end while the faults happen, then check everything."""
         logging.getLogger("durabletask").setLevel(logging.ERROR)
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(within * FACTOR):
             async with AsyncExitStack() as stack:
                 for _ in range(workers):
                     backend = await stack.enter_async_context(self.backend())
                     worker = TaskHubWorker(backend=backend)
-                    register(worker, self._ledger)
+                    register(worker, self.ledger)
                     await stack.enter_async_context(worker)
                     await worker.start()
                 backend = await stack.enter_async_context(self.backend())
@@ -108,7 +117,8 @@ class Rig:
                 await self._check(TaskHubClient(backend=backend))
 
     async def _fault(self, fault: Fault) -> None:
-        await fault(self)
+        for _ in range(FACTOR):
+            await fault(self)
 
     @property
     def unfinished(self) -> int:
@@ -118,7 +128,7 @@ class Rig:
     # --- clients -------------------------------------------------------------------------------
 
     async def _one(self, client: TaskHubClient, number: int) -> None:
-        await asyncio.sleep(2.0 * number / self.instances)
+        await asyncio.sleep(2.0 * FACTOR * number / self.instances)
         while number not in self.outcomes:
             try:
                 await self._follow(client, number)
@@ -133,6 +143,8 @@ class Rig:
                 name, timeout=3.0 if self.lossy else None
             )
             self.outcomes[number] = Outcome.of(state)
+            if not self.unfinished:
+                self.done.set()
         except (TimeoutError, InstanceNotFoundError):
             assert self.lossy, f"{name} was acknowledged and is lost"
             if await client.get_orchestration_state(name) is None:
@@ -180,7 +192,7 @@ class Rig:
             if not self.lossy:
                 assert Outcome.of(states[name]) == self.outcomes[number], f"{name} has changed"
         if not self.lossy:
-            ledger = Ledger(self._ledger)
+            ledger = Ledger(self.ledger)
             try:
                 check_ledger(ledger.runs(), scheduled, self.outcomes, self.ids)
             finally:

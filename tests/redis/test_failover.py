@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .proxy import Proxy
-from .rig import Rig
+from .rig import TIMEOUT, Rig
 from .server import PATIENCE, RedisServer, free_port
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import redis
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(TIMEOUT)]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .proxy import Proxy
-from .rig import Rig
+from .rig import TIMEOUT, Rig
 from .server import RedisServer
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .cluster import RedisCluster
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(TIMEOUT)]
 
 
 async def test_in_peace(tmp_path: Path) -> None:

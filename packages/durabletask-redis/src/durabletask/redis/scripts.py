@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from importlib.resources import files
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 __all__ = ["Script", "script", "source"]
 
@@ -23,12 +23,17 @@ class Script(NamedTuple):
     text: bytes
     digest: bytes
 
+    @classmethod
+    def of(cls, text: bytes) -> Self:
+        """The script of a text."""
+        digest = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+        return cls(text, digest.encode())
+
 
 @functools.cache
 def script(name: str) -> Script:
     """The script of a verb. Static text: data go into it as arguments only."""
-    text = source(name)
-    return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
+    return Script.of(source(name))
 
 
 def source(name: str) -> bytes:

@@ -42,8 +42,9 @@ class RedisCluster:
                 client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
                 slots = range(bounds[n], bounds[n + 1])
                 client.execute_command("CLUSTER", "ADDSLOTS", *slots)
-                for other in self.nodes:
-                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
+        with self.nodes[0].client() as client:
+            for other in self.nodes[1:]:
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
         deadline = time.monotonic() + PATIENCE
         while not all(self._is_ready(node) for node in self.nodes):
             assert time.monotonic() < deadline, "the Cluster did not come together"
@@ -93,7 +94,11 @@ class RedisCluster:
                     client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", taker_id)
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         for node in self.nodes:

@@ -127,7 +127,7 @@ async def a_stolen_message(scene: Scene) -> None:
 # --- barriers ------------------------------------------------------------------------------------
 
 CHECK_EPOCH = "if standing[1] ~= epoch then return {'lane', standing[1] or ''} end"
-CHECK_BATCHES = "if tonumber(standing[2]) + 1 ~= number then return {'gap', standing[2]} end"
+CHECK_BATCHES = "if standing[2] ~= acknowledged then return {'gap', standing[2]} end"
 CHECK_TURNS = "if tip.turns ~= sequence then return {'clash', id, sequence, tip.turns} end"
 CHECK_MESSAGES = "if not instant or used[message] then"
 APPEND_LANE = "if standing[1] ~= ARGV[2] or standing[2] ~= ARGV[3] then return 0 end"

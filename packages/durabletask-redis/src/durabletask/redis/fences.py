@@ -19,11 +19,11 @@ def of_lane(lane: LaneKey, epoch: bytes) -> str:
     )
 
 
-def of_gap(batch: Batch, number: bytes) -> str:
-    """The server does not have all the batches that came before this one."""
+def of_gap(lane_id: int, acknowledged: int, number: bytes) -> str:
+    """The server does not have all the batches that it had acknowledged."""
     return (
         f"the Redis server has lost writes that it had acknowledged: it is at batch {int(number)} "
-        f"of lane {batch.lane.lane_id}, and {batch.number - 1} were acknowledged. It failed over "
+        f"of lane {lane_id}, and {acknowledged} was the last that it acknowledged. It failed over "
         "to a replica that lagged, or restarted from an older file. Work goes on from what it has; "
         "what was written since may be done again or be lost"
     )
@@ -34,8 +34,6 @@ def of_batch(batch: Batch, answer: list[Any]) -> str:
     verdict = answer[0].decode()
     if verdict == "lane":
         return of_lane(batch.lane, answer[1])
-    if verdict == "gap":
-        return of_gap(batch, answer[1])
     _, instance_id, sequence, detail = answer
     reason = {
         "owner": "the lane does not own it under execution {!r}",

@@ -85,6 +85,7 @@ class RedisStore(Store):
         self._running: _Running | None = None
         self._ahead = 0
         self._seen: dict[int, str] = {}
+        self._acknowledged: dict[int, int] = {}
 
     def __repr__(self) -> str:
         return f"RedisStore({self._address.text!r}, task_hub={self._options.task_hub!r})"
@@ -187,6 +188,7 @@ class RedisStore(Store):
                 "close_lane", str(lane.lane_id), str(lane.epoch), GIVEN_UP_AT_ONCE
             )
         self._seen.pop(lane.lane_id, None)
+        self._acknowledged.pop(lane.lane_id, None)
         running.hints.soon()
 
     async def take_over(self) -> int:
@@ -227,14 +229,15 @@ class RedisStore(Store):
 
     async def commit(self, batch: Batch) -> CommitResult:
         running = self._open
+        acknowledged = self._acknowledged.get(batch.lane.lane_id, 0)
         hint = running.hints.due()
         began = time.perf_counter()
         try:
-            plain = append_arguments(batch, hint)
+            plain = append_arguments(batch, acknowledged, hint)
             if plain is not None and await running.commit("append", *plain):
                 answer = _APPENDED
             else:
-                answer = await running.commit("commit", pack_batch(batch, hint))
+                answer = await running.commit("commit", pack_batch(batch, acknowledged, hint))
         except LinkLostError as error:
             raise self._unknown(batch, error) from error
         if is_small(batch):
@@ -245,13 +248,14 @@ class RedisStore(Store):
         running = self._running
         if running is None or not (running.direct.is_ready and is_small(batch)):
             return None
+        acknowledged = self._acknowledged.get(batch.lane.lane_id, 0)
         hint = running.hints.due()
-        plain = append_arguments(batch, hint)
+        plain = append_arguments(batch, acknowledged, hint)
         try:
             if plain is not None:
                 answer = _APPENDED if running.direct.run("append", *plain) else None
             else:
-                answer = running.direct.run("commit", pack_batch(batch, hint))
+                answer = running.direct.run("commit", pack_batch(batch, acknowledged, hint))
         except LinkLostError as error:
             raise self._unknown(batch, error) from error
         # What was refused comes up again in ``commit``.
@@ -266,10 +270,14 @@ class RedisStore(Store):
     def _result(self, batch: Batch, answer: list[Any]) -> CommitResult:
         """What a commit found, or LaneFencedError."""
         verdict = answer[0]
+        lane_id = batch.lane.lane_id
+        if verdict == b"gap":
+            reason = fences.of_gap(lane_id, self._acknowledged.get(lane_id, 0), answer[1])
+            _log.error(reason)
+            raise LaneFencedError(reason)
         if verdict != b"ok":
-            if verdict == b"gap":
-                _log.error(fences.of_gap(batch, answer[1]))
             raise LaneFencedError(fences.of_batch(batch, answer))
+        self._acknowledged[lane_id] = batch.number
         if answer[1] or answer[2]:
             return CommitResult(frozenset(answer[1]), frozenset(answer[2]))
         return CLEAN
@@ -285,6 +293,7 @@ class RedisStore(Store):
         _, epoch, applied, result = answer
         if applied:
             await running.replicated()
+            self._acknowledged[lane.lane_id] = batch.number
         return LaneKey(lane.lane_id, int(epoch)), result_of(result) if applied else None
 
     async def unclaimed(self, older_than: float) -> list[Unclaimed]:

@@ -80,8 +80,13 @@ def result_of(stored: bytes) -> CommitResult:
     return CommitResult(*_unpack_result(stored)) if stored else CLEAN
 
 
-def pack_batch(batch: Batch, hint: str) -> bytes:
-    """Pack a batch. ``hint``: what to tell those who listen once it is applied, if anything."""
+def pack_batch(batch: Batch, acknowledged: int, hint: str) -> bytes:
+    """Pack a batch.
+
+    Args:
+        acknowledged: number of the lane's last batch that was acknowledged, or 0.
+        hint: what to tell those who listen once it is applied, if anything.
+    """
     lane = batch.lane
     return pack_value(
         (
@@ -100,11 +105,14 @@ def pack_batch(batch: Batch, hint: str) -> bytes:
             ],
             batch.released,
             [(f"{number:016d}", token) for number, token in batch.returned],
+            str(acknowledged),
         )
     )
 
 
-def append_arguments(batch: Batch, hint: str) -> tuple[bytes | str | int, ...] | None:
+def append_arguments(
+    batch: Batch, acknowledged: int, hint: str
+) -> tuple[bytes | str | int, ...] | None:
     """The arguments of `append.lua`, if the batch is nothing but one turn of the plainest sort."""
     if len(batch.turns) != 1:
         return None
@@ -132,7 +140,7 @@ def append_arguments(batch: Batch, hint: str) -> tuple[bytes | str | int, ...] |
     return (
         batch.lane.lane_id,
         batch.lane.epoch,
-        batch.number - 1,
+        acknowledged,
         batch.number,
         hint,
         turn.instance_id,

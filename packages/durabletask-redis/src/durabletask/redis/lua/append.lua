@@ -1,6 +1,6 @@
 -- The commonest batch: one turn of an owned instance that adds to its history and changes some
 -- fields. As `commit.lua`, without all that this needs not: checks first, then writes.
--- ARGV: lane, epoch, number of the batch before, of this one, hint; instance, execution, turns so
+-- ARGV: lane, epoch, number of the last acknowledged batch, of this one, hint; instance, execution, turns so
 -- far, chunk; how many fields to clear, those, and fields to set with their values.
 -- Returns 0 if it is refused; nothing was written, and `commit` will say why.
 

@@ -10,14 +10,15 @@ local batch = cmsgpack.unpack(ARGV[1])
 local lane, epoch, number, hint = batch[1], batch[2], batch[3], batch[4]
 local creates, turns, messages, activities = batch[5], batch[6], batch[7], batch[8]
 local finished, parks, released, returned = batch[9], batch[10], batch[11], batch[12]
+local acknowledged = batch[13]
 
 -- --- first pass: checks ---------------------------------------------------------------------------
 
 local standing = call('HMGET', lane_key(lane), 'epoch', 'number')
 if standing[1] ~= epoch then return {'lane', standing[1] or ''} end
--- Batches of a lane follow each other. A gap means that the server has lost some that it had
--- acknowledged: it failed over to a replica that lagged, or restarted from an older file.
-if tonumber(standing[2]) + 1 ~= number then return {'gap', standing[2]} end
+-- The lane knows which of its batches was acknowledged last. Another one here means that the server
+-- has lost some: it failed over to a replica that lagged, or restarted from an older file.
+if standing[2] ~= acknowledged then return {'gap', standing[2]} end
 
 -- Where the instances that this batch touches stand: the execution, its number of turns, and what
 -- the writes need to know. False if the lane does not own the instance, or no more.

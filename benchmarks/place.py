@@ -63,9 +63,31 @@ def _new_postgres_hub(url: str) -> Iterator[str]:
         yield f"{server.url()}{question}{query}"
 
 
+@contextmanager
+def _new_redis_hub(url: str) -> Iterator[str]:
+    """A task hub of its own on a Redis server, whose keys are deleted afterwards."""
+    import redis
+
+    with _new_hub(url) as place:
+        yield place
+    parsed = parse_url(place)
+    if place == url:
+        return
+    server = parsed.server()
+    with redis.Redis(
+        host=server.host,
+        port=server.port or 6379,
+        username=server.username,
+        password=server.password,
+    ) as client:
+        for key in client.scan_iter(match=f"dt:{{{parsed.task_hub}}}:*", count=1000):
+            client.unlink(key)
+
+
 _PLACES: dict[str, Callable[[str], AbstractContextManager[str]]] = {
     "memory": _no_place,
     "postgresql": _new_postgres_hub,
+    "redis": _new_redis_hub,
     "sqlite": _new_file,
 }
 

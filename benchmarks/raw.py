@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -138,8 +138,41 @@ async def postgres_durations(dsn: str, seconds: float) -> list[float]:
     return durations
 
 
+def _redis_commits(url: str, seconds: float) -> list[float]:
+    """A commit here is one RPUSH of the row, packed beforehand, and its answer."""
+    import redis
+
+    parsed = parse_url(url)
+    server = parsed.server()
+    key = f"benchmark:{{{parsed.task_hub}}}:raw"
+    connection: Any = redis.Connection(  # type: ignore[no-untyped-call]
+        host=server.host,
+        port=server.port or 6379,
+        username=server.username,
+        password=server.password,
+        protocol=2,
+    )
+    connection.connect()
+    try:
+        packed = connection.pack_command("RPUSH", key, ROW)
+        durations: list[float] = []
+        total = 0.0
+        while total < seconds or not durations:
+            began = time.perf_counter()
+            connection.send_packed_command(packed)
+            connection.read_response()
+            durations.append(time.perf_counter() - began)
+            total += durations[-1]
+        connection.send_command("UNLINK", key)
+        connection.read_response()
+        return durations
+    finally:
+        connection.disconnect()
+
+
 _COMMITS: dict[str, Callable[[str, float], list[float]]] = {
     "postgresql": _postgres_commits,
+    "redis": _redis_commits,
     "sqlite": _sqlite_commits,
 }
 """By backend: the durations of bare commits in a place, in seconds. Memory has none to wait for."""

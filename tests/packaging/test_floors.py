@@ -22,7 +22,7 @@ FLOORS = (
     {"arguments", "backend", "engine"},
     {"plugins", "store"},
     {"client", "worker"},
-    {"cli", "postgres", "stores", "testing"},
+    {"cli", "postgres", "redis", "stores", "testing"},
     {"grpc"},
     {"azuremanaged"},
 )
@@ -41,6 +41,7 @@ DEFERRED = {
 DRIVERS = {
     "grpc": {"google", "grpc", "grpc_health", "grpc_reflection"},
     "postgres": {"asyncpg"},
+    "redis": {"redis"},
 }
 """By component of a backend: the libraries that its distribution requires."""
 

@@ -1,0 +1,32 @@
+"""Real servers for every test in this folder: one that is given, or private ones."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .cluster import RedisCluster
+from .server import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server of `DURABLETASK_TEST_REDIS_URL`, or a private one."""
+    given = os.environ.get("DURABLETASK_TEST_REDIS_URL")
+    if given:
+        yield given
+        return
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A private Cluster of three nodes."""
+    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster

@@ -1,0 +1,205 @@
+"""The torture of the Redis store: programs run while a test does something to the server.
+
+Workers and clients live in this process, each with connections of its own; what happens to whole
+worker processes is in `test_kill9.py`. At the end every outcome is held against what was expected
+and heard, the histories against the ledger of runs, and the keys of the hub against each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from durabletask.client import TaskHubClient
+from durabletask.errors import (
+    BackendUnavailableError,
+    InstanceAlreadyExistsError,
+    InstanceNotFoundError,
+)
+from durabletask.history import TaskScheduled
+from durabletask.redis import RedisBackend
+from durabletask.state import OrchestrationQuery
+from durabletask.store import StoreOptions
+from durabletask.worker import TaskHubWorker
+
+from ..integration.torture.ledger import Ledger, Run
+from ..integration.torture.programs import program_of, register
+from ..integration.torture.verdict import Outcome, check_history, check_ledger
+from .audit import Audit
+from .hubs import fresh_hub
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+    from durabletask.state import OrchestrationState
+
+Fault = Callable[["Rig"], Awaitable[None]]
+
+FACTOR = int(os.environ.get("DURABLETASK_TORTURE", "1"))
+"""How many times as long the torture lasts as in the gate."""
+
+TIMEOUT = 120 * FACTOR
+"""Seconds after which a test has failed."""
+
+FAST = StoreOptions(lease=1.0, poll_interval=0.2, local_backlog=4, idle_release=0.5)
+
+
+class Rig:
+    """Workers and clients on a hub.
+
+    Args:
+        url: of the server, or of a proxy in front of it.
+        folder: for the ledger.
+        lossy: acknowledged writes may be lost, so what was heard may be heard anew.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        *,
+        instances: int = 90,
+        lossy: bool = False,
+        seed: int = 1,
+        durability: str = "relaxed",
+    ) -> None:
+        self.url = url
+        self.hub = fresh_hub()
+        # An event that was acknowledged and lost is waited for without end.
+        numbers = range(instances * FACTOR)
+        self.numbers = [n for n in numbers if not (lossy and program_of(n).events)]
+        self.instances = len(self.numbers)
+        self.lossy = lossy
+        self._durability = durability
+        self.chance = random.Random(seed if FACTOR == 1 else None)
+        self.outcomes: dict[int, Outcome] = {}
+        self.ids: dict[int, str] = {}
+        self.done = asyncio.Event()
+        self.ledger = folder / "runs.ledger"
+
+    def backend(self) -> RedisBackend:
+        """A backend of its own on the hub."""
+        return RedisBackend(
+            self.url,
+            task_hub_name=self.hub,
+            store_options=FAST,
+            durability=self._durability,
+            timeout=1.0,
+            connect_timeout=1.0,
+        )
+
+    async def run(self, *faults: Fault, workers: int = 2, within: float = 50.0) -> None:
+        """Run all programs to their end while the faults happen, then check everything."""
+        logging.getLogger("durabletask").setLevel(logging.ERROR)
+        async with asyncio.timeout(within * FACTOR):
+            async with AsyncExitStack() as stack:
+                for _ in range(workers):
+                    backend = await stack.enter_async_context(self.backend())
+                    worker = TaskHubWorker(backend=backend)
+                    register(worker, self.ledger)
+                    await stack.enter_async_context(worker)
+                    await worker.start()
+                backend = await stack.enter_async_context(self.backend())
+                client = TaskHubClient(backend=backend)
+                async with asyncio.TaskGroup() as group:
+                    for number in self.numbers:
+                        group.create_task(self._one(client, number))
+                    for fault in faults:
+                        group.create_task(self._fault(fault))
+            async with self.backend() as backend:
+                await self._check(TaskHubClient(backend=backend))
+
+    async def _fault(self, fault: Fault) -> None:
+        for _ in range(FACTOR):
+            await fault(self)
+
+    @property
+    def unfinished(self) -> int:
+        """How many instances have no outcome yet."""
+        return self.instances - len(self.outcomes)
+
+    # --- clients -------------------------------------------------------------------------------
+
+    async def _one(self, client: TaskHubClient, number: int) -> None:
+        await asyncio.sleep(2.0 * FACTOR * number / self.instances)
+        while number not in self.outcomes:
+            try:
+                await self._follow(client, number)
+            except BackendUnavailableError:
+                await asyncio.sleep(0.05)
+
+    async def _follow(self, client: TaskHubClient, number: int) -> None:
+        name = f"{program_of(number).orchestrator.__name__}-{number}"
+        await self._start(client, number, name)
+        try:
+            state = await client.wait_for_orchestration_completion(
+                name, timeout=3.0 if self.lossy else None
+            )
+            self.outcomes[number] = Outcome.of(state)
+            if not self.unfinished:
+                self.done.set()
+        except (TimeoutError, InstanceNotFoundError):
+            assert self.lossy, f"{name} was acknowledged and is lost"
+            if await client.get_orchestration_state(name) is None:
+                self.ids.pop(number, None)
+
+    async def _start(self, client: TaskHubClient, number: int, name: str) -> None:
+        if number in self.ids:
+            return
+        program = program_of(number)
+        try:
+            await client.schedule_new_orchestration(
+                program.orchestrator, input=number, instance_id=name
+            )
+        except InstanceAlreadyExistsError:
+            pass
+        self.ids[number] = name
+        for event, data in program.events:
+            await self._raise(client, name, event, data)
+
+    async def _raise(self, client: TaskHubClient, name: str, event: str, data: int) -> None:
+        while True:
+            try:
+                return await client.raise_event(name, event, data)
+            except BackendUnavailableError:
+                await asyncio.sleep(0.05)
+
+    # --- verdict -------------------------------------------------------------------------------
+
+    async def _check(self, client: TaskHubClient) -> None:
+        states: dict[str, OrchestrationState] = {}
+        scheduled: set[Run] = set()
+        async for state in client.iter_orchestrations(OrchestrationQuery(page_size=1000)):
+            states[state.instance_id] = state
+            history = await client.get_orchestration_history(state.instance_id)
+            check_history(state.instance_id, history)
+            scheduled |= {
+                Run(state.instance_id, state.execution_id, e.task_id, e.name, str(e.input))
+                for e in history
+                if isinstance(e, TaskScheduled)
+            }
+        statuses = {state.runtime_status.value for state in states.values()}
+        assert statuses == {"COMPLETED"}, statuses
+        for number, name in self.ids.items():
+            assert states[name].result == program_of(number).result(number), name
+            if not self.lossy:
+                assert Outcome.of(states[name]) == self.outcomes[number], f"{name} has changed"
+        if not self.lossy:
+            ledger = Ledger(self.ledger)
+            try:
+                check_ledger(ledger.runs(), scheduled, self.outcomes, self.ids)
+            finally:
+                ledger.close()
+
+    def audit(self, client: redis.Redis) -> int:
+        """Hold the keys against each other; how many instances there are."""
+        audit = Audit(client, self.hub)
+        assert audit.problems == [], "\n".join(audit.problems[:20])
+        return audit.instances

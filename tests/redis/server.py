@@ -1,0 +1,134 @@
+"""Private Redis servers on loopback, to be killed, restarted and set up as a test likes."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import redis
+
+from .binary import redis_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE = 20.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on now, with room for a Cluster's bus ten thousand above."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port < 55_000:
+            return port
+
+
+class RedisServer:
+    """A server process of its own, with its files in ``folder``.
+
+    Settings are the lines of a configuration file, with ``_`` for ``-``.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None, **settings: Any) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.password: str | None = settings.get("requirepass")
+        self._settings: dict[str, Any] = {
+            "bind": "127.0.0.1",
+            "port": self.port,
+            "dir": folder,
+            "save": '""',
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "logfile": folder / "redis.log",
+            "pidfile": folder / "redis.pid",
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._mode: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """Its URL, with the password if it has one."""
+        secret = f":{self.password}@" if self.password else ""
+        return f"redis://{secret}127.0.0.1:{self.port}"
+
+    def start(self, *mode: str) -> Self:
+        """Start it and wait until it answers."""
+        self._mode = mode
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "redis.conf"
+        if not path.exists():  # Sentinels and nodes write into theirs
+            lines = [f"{key.replace('_', '-')} {value}" for key, value in self._settings.items()]
+            path.write_text("\n".join(lines) + "\n")
+        self._process = subprocess.Popen(
+            [redis_server(), path, *mode], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
+            log = self.folder / "redis.log"
+            assert self._process.poll() is None and time.monotonic() < deadline, (
+                "redis-server did not start: " + (log.read_text()[-2000:] if log.exists() else "")
+            )
+            time.sleep(0.01)
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                client.ping()
+        except (redis.ConnectionError, redis.TimeoutError):
+            return False
+        except redis.ResponseError:
+            return True  # it wants credentials, or has had them taken away
+        return True
+
+    def client(self, **settings: Any) -> redis.Redis:
+        """A client for the test itself."""
+        return redis.Redis(
+            port=self.port, password=self.password, protocol=2, socket_timeout=10, **settings
+        )
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> Self:
+        """kill -9, and start again with the same files."""
+        self.kill()
+        return self.start(*self._mode)
+
+    def rewrite(self) -> None:
+        """Have the append-only file written anew."""
+        with self.client() as client:
+            client.bgrewriteaof()
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                facts = client.info("persistence")
+                if not (facts["aof_rewrite_in_progress"] or facts["aof_rewrite_scheduled"]):
+                    return
+                assert time.monotonic() < deadline, "the file was not written anew"
+                time.sleep(0.01)
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(19)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(18)
+
+    def __enter__(self) -> Self:
+        return self if self._process is not None else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

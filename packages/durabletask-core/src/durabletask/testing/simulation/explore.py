@@ -66,8 +66,11 @@ def explore(
             yield _explore(programs, chunk)
         return
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context)
+    try:
         yield from pool.map(_explore, [programs] * len(chunks), chunks)
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever has seen enough does not wait for the rest
 
 
 def _explore(programs: Sequence[Callable[[Random], Program]], seeds: range) -> Summary:

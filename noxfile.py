@@ -112,6 +112,13 @@ def simulation(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Break the engine on purpose, in one place after the other: every suite has to notice."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.mutants.run", *session.posargs)
+
+
+@nox.session(default=False)
 def coverage(session: nox.Session) -> None:
     """The same tests, with the lines and branches they leave out."""
     install(session, "coverage")

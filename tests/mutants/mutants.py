@@ -55,7 +55,7 @@ MUTANTS = [
     Mutant(
         "no sequence check",
         "stores/memory/commit.py",
-        "if tip[1] != turn.sequence:",
+        "if sequence != turn.sequence:",
         "if False:",
         ("store kit", "random histories"),
     ),
@@ -187,8 +187,8 @@ MUTANTS = [
     Mutant(
         "interrupted activities are forgotten",
         "store/intake.py",
-        "        known = self._source.profile.activities\n        local = [",
-        "        known, missing = self._source.profile.activities, []\n        local = [",
+        "        local = [event for event in missing if performs(event.name)]\n",
+        "        missing = local = []\n",
         ("backend kit", "simulation"),
     ),
     Mutant(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,17 +41,20 @@ def run(suite: str, sources: Path) -> tuple[bool, float]:
     # The namespace has no __init__: what comes first on the path is what is imported.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(sources), str(ROOT)])}
     began = time.perf_counter()
+    # A session of its own, so that what hangs can be ended together with its children.
+    process = subprocess.Popen(
+        [sys.executable, *SUITES[suite]],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            [sys.executable, *SUITES[suite]],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
-        failed = done.returncode != 0
+        failed = process.wait(_PATIENCE) != 0
     except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         failed = True
     return failed, time.perf_counter() - began
 

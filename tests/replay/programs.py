@@ -185,8 +185,48 @@ def cleaning_up(ctx: task.OrchestrationContext) -> Any:
         yield ctx.call_activity(double, input=1)
 
 
+@task.orchestration
+def falsy(ctx: task.OrchestrationContext, given: Any) -> Any:
+    seen = [given]
+    for value in (0, "", [], {}, False, None):
+        ctx.send_event("nobody", "falsy", data=value)
+        seen.append((yield ctx.wait_for_external_event("falsy")))
+    ctx.set_custom_status(0)
+    seen.append((yield ctx.call_activity(double, input=0)))
+    return seen
+
+
+@task.orchestration
+async def broken_async(ctx: task.OrchestrationContext) -> list[str]:
+    seen = []
+    calls = [ctx.call_activity(break_down), ctx.call_activity(double, input=1)]
+    try:
+        await task.when_all(calls)
+    except task.TaskFailedError as error:
+        seen.append(error.details.error_type)
+    winner = await task.when_any([ctx.create_timer(timedelta(days=1)), calls[0]])
+    try:
+        await winner
+    except task.TaskFailedError:
+        seen.append("the winner failed")
+    try:
+        await ctx.wait_for_external_event("never", timeout=timedelta(seconds=1))
+    except TimeoutError:
+        seen.append(str(await ctx.call_activity(double, input=2)))
+    return seen
+
+
+@task.orchestration
+def guardian(ctx: task.OrchestrationContext) -> Any:
+    try:
+        yield ctx.call_sub_orchestration(waiting, instance_id="the-ward")
+    except task.TaskFailedError as error:
+        return [error.details.error_type, (yield ctx.call_activity(double, input=3))]
+
+
 ORCHESTRATORS: list[Callable[..., Any]] = [
     any_of,
+    broken_async,
     chance,
     child_retries,
     children,
@@ -195,7 +235,9 @@ ORCHESTRATORS: list[Callable[..., Any]] = [
     countdown,
     events,
     failures,
+    falsy,
     fan_out,
+    guardian,
     retries,
     sequence,
     sequence_async,
@@ -286,8 +328,30 @@ async def play_child(tester: OrchestrationTester) -> str:
     return "the-third"
 
 
+async def play_falsy(tester: OrchestrationTester) -> str:
+    started = await tester.start(falsy, input=False)
+    for value in (0, "", [], {}, False, None):
+        await tester.raise_event(started, "falsy", value)
+    return (await tester.wait(started)).instance_id
+
+
+async def play_guardian(tester: OrchestrationTester) -> str:
+    started = await tester.start(guardian)
+    await tester.settle()
+    await tester.client.terminate_orchestration("the-ward", "enough")
+    return (await tester.wait(started)).instance_id
+
+
+async def play_postponed(tester: OrchestrationTester) -> str:
+    started = await tester.start(
+        sequence, input=2, start_at=timedelta(days=2), tags={"when": "later"}, version="2.1"
+    )
+    return (await tester.wait(started)).instance_id
+
+
 RECORDINGS: dict[str, Recording] = {
     "any": Recording(play_any_of, "COMPLETED"),
+    "broken_async": ran(broken_async),
     "chance": ran(chance),
     "child": Recording(play_child, "COMPLETED"),
     "child_retries": ran(child_retries),
@@ -297,7 +361,10 @@ RECORDINGS: dict[str, Recording] = {
     "continue_as_new_with_events": Recording(play_continued, "RUNNING"),
     "events": Recording(play_events, "COMPLETED"),
     "failures": ran(failures, status="FAILED"),
+    "falsy": Recording(play_falsy, "COMPLETED"),
     "fan_out": ran(fan_out, 5),
+    "guardian": Recording(play_guardian, "COMPLETED"),
+    "postponed": Recording(play_postponed, "COMPLETED"),
     "retries": ran(retries),
     "sequence": ran(sequence, 4),
     "sequence_async": ran(sequence_async, 4),

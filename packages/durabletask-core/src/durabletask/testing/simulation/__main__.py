@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1 if report.violations else 0
     began = time.perf_counter()
     total = Summary()
-    for summary in explore(programs, given.seeds, jobs=given.jobs):
+    for summary in explore(programs, given.seeds, jobs=given.jobs, first=given.first):
         total.add(summary)
         for failure in summary.failures:
             _show(failure, programs[failure.seed % len(programs)].__name__, _LINES)

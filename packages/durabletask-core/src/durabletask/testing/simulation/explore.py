@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import multiprocessing
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,11 @@ class Summary(msgspec.Struct):
 
 
 def explore(
-    programs: Sequence[Callable[[Random], Program]], seeds: range, *, jobs: int = 1
+    programs: Sequence[Callable[[Random], Program]],
+    seeds: range,
+    *,
+    jobs: int = 1,
+    first: bool = False,
 ) -> Iterator[Summary]:
     """Run one program with each seed, and shrink what fails.
 
@@ -56,6 +61,7 @@ def explore(
             jobs they must be importable, as classes at the top of a module are.
         seeds: which to run.
         jobs: processes to run them in.
+        first: a job ends with its first failure; the others are for the caller to stop.
 
     Yields:
         A summary of some seeds after the other, in order.
@@ -63,14 +69,18 @@ def explore(
     chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
     if jobs == 1:
         for chunk in chunks:
-            yield _explore(programs, chunk)
+            yield _explore(programs, chunk, first)
         return
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        yield from pool.map(_explore, [programs] * len(chunks), chunks)
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context)
+    try:
+        again = itertools.repeat
+        yield from pool.map(_explore, again(programs), chunks, again(first))
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever has seen enough does not wait for the rest
 
 
-def _explore(programs: Sequence[Callable[[Random], Program]], seeds: range) -> Summary:
+def _explore(programs: Sequence[Callable[[Random], Program]], seeds: range, first: bool) -> Summary:
     summary = Summary()
     for seed in seeds:
         program = programs[seed % len(programs)]
@@ -80,6 +90,8 @@ def _explore(programs: Sequence[Callable[[Random], Program]], seeds: range) -> S
         )
         if report.violations:
             summary.failures.append(shrink(program, report))
+            if first:
+                break
     return summary
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "simulate"]
 
-_PLAYED = 600.0
-_FINISHED = 600.0
+_PLAYED = 200.0
+_FINISHED = 200.0
 _QUIET = 5.0
 _STOPPED = 60.0
 """Seconds of virtual time within which each part of a simulation has to come to its end."""

@@ -38,14 +38,14 @@ def test_memory_is_its_own_place() -> None:
 
 def test_a_server_gets_a_task_hub_for_each_run() -> None:
     with (
-        fresh_place("redis://localhost/0?ssl=true") as one,
-        fresh_place("redis://localhost") as two,
+        fresh_place("other://localhost/0?ssl=true") as one,
+        fresh_place("other://localhost") as two,
     ):
-        assert one.startswith("redis://localhost/0?ssl=true&task_hub=benchmark-")
-        assert two.startswith("redis://localhost?task_hub=benchmark-")
+        assert one.startswith("other://localhost/0?ssl=true&task_hub=benchmark-")
+        assert two.startswith("other://localhost?task_hub=benchmark-")
         assert parse_url(one).task_hub != parse_url(two).task_hub
 
 
 def test_a_task_hub_that_was_asked_for_is_used() -> None:
-    with fresh_place("redis://localhost?task_hub=mine") as url:
-        assert url == "redis://localhost?task_hub=mine"
+    with fresh_place("other://localhost?task_hub=mine") as url:
+        assert url == "other://localhost?task_hub=mine"

@@ -137,6 +137,19 @@ def test_a_core_without_its_entry_points(
     )
 
 
+def without(monkeypatch: pytest.MonkeyPatch, distribution: str) -> None:
+    """Let this distribution count as not installed, though this environment may have it."""
+    from durabletask.plugins import manager
+
+    found = manager.entry_points
+
+    def entry_points(**wanted: str) -> Any:
+        chosen = found(**wanted)
+        return type(chosen)(entry for entry in chosen if entry.dist.name != distribution)
+
+    monkeypatch.setattr(manager, "entry_points", entry_points)
+
+
 def only(monkeypatch: pytest.MonkeyPatch, names: set[str]) -> None:
     """Let only these backends count as installed, whatever else this environment has."""
     from durabletask.plugins import manager
@@ -199,8 +212,11 @@ MISSING_DRIVER = (
 )
 
 
-def test_a_first_party_plugin_without_its_driver(install: Install, manager: PluginManager) -> None:
+def test_a_first_party_plugin_without_its_driver(
+    install: Install, manager: PluginManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The extra brings the driver; imported by the plugin's module."""
+    without(monkeypatch, "durabletask-redis")
     install("redis-pen", "import no_such_driver", "redis")
     with pytest.raises(BackendNotFoundError) as caught:
         manager.build(parse_url("rediss://host"))

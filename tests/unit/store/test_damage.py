@@ -6,7 +6,6 @@ import asyncio
 import itertools
 from typing import Any
 
-import msgspec
 import pytest
 
 from durabletask import task
@@ -76,7 +75,7 @@ async def test_a_damaged_activity_fails_and_nothing_else_does() -> None:
         key, _ = await other.open_lane(LaneOptions(worker="other", lease=60.0))
         row = ActivityRow(started, state.execution_id, 1, "known", b"\xc1")
         [source] = backend._hub.sources
-        source.profile = msgspec.structs.replace(source.profile, activities=frozenset({"known"}))
+        source.repertoire.activities.add("known")
         await other.commit(Batch(lane=key, number=1, activities=[row]))
         state = await client.wait_for_orchestration_completion(started, timeout=10)
         assert state.runtime_status is OrchestrationStatus.FAILED

@@ -207,28 +207,7 @@ class _Machine(RuleBasedStateMachine):
         lane, row = owned
         held = self._inbox(lane, row)[:consume]
         chunk = self._next("chunk").encode()
-        made = self._turn(
-            row,
-            chunk=chunk,
-            consumed=held,
-            update=InstanceUpdate(status="RUNNING", busy=busy),
-        )
-        if end == "finish":
-            made = finish(
-                row.instance_id,
-                len(row.chunks),
-                execution_id=row.execution_id,
-                chunk=chunk,
-                consumed=held,
-            )
-        elif end == "continue":
-            following = NextExecution(
-                execution_id=f"{row.instance_id}/{row.generation + 1}",
-                input=None,
-                version=None,
-                carryover=b"carried over",
-            )
-            made = msgspec.structs.replace(made, update=None, next=following)
+        made = self._made(row, chunk, held, busy, end)
         messages = [self._message(target) for target in sends]
         rows = [
             activity(
@@ -254,6 +233,29 @@ class _Machine(RuleBasedStateMachine):
             self._model.activities.append(
                 ModelActivity(queued.instance_id, queued.execution_id, queued.task_id)
             )
+
+    def _made(
+        self, row: ModelInstance, chunk: bytes, held: list[int], busy: bool, end: str | None
+    ) -> Turn:
+        """A turn that goes on, finishes, or continues as new."""
+        if end == "finish":
+            return finish(
+                row.instance_id,
+                len(row.chunks),
+                execution_id=row.execution_id,
+                chunk=chunk,
+                consumed=held,
+            )
+        if end == "continue":
+            following = NextExecution(
+                execution_id=f"{row.instance_id}/{row.generation + 1}",
+                input=None,
+                version=None,
+                carryover=b"carried over",
+            )
+            return self._turn(row, chunk=chunk, consumed=held, next=following)
+        update = InstanceUpdate(status="RUNNING", busy=busy)
+        return self._turn(row, chunk=chunk, consumed=held, update=update)
 
     def _settle(self, lane: LaneDriver, batch: Batch, doubt: str | None) -> CommitResult | None:
         """Commit, or let the answer be lost and look; None if it was not applied."""
@@ -469,7 +471,7 @@ class RandomHistorySuite(StoreFixtures):
         """Lanes open, steal, commit well, badly, late and in doubt; the model agrees throughout."""
         loop = asyncio.get_running_loop()
         bounds = settings(
-            max_examples=settings.default.max_examples // 3,  # each of them is long
+            max_examples=settings().max_examples // 3,  # each of them is long
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=(HealthCheck.too_slow,),

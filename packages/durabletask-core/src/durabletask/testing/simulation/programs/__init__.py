@@ -1,12 +1,10 @@
 """Programs to simulate: between them they use everything that orchestrations can do."""
 
 from durabletask.testing.simulation.programs.bank import Bank
+from durabletask.testing.simulation.programs.catalogue import PROGRAMS
 from durabletask.testing.simulation.programs.counter import Counting
 from durabletask.testing.simulation.programs.operator import Operating
 from durabletask.testing.simulation.programs.saga import Travelling
 from durabletask.testing.simulation.programs.trees import Trees
 
 __all__ = ["PROGRAMS", "Bank", "Counting", "Operating", "Travelling", "Trees"]
-
-PROGRAMS = {program.__name__: program for program in (Trees, Bank, Counting, Travelling, Operating)}
-"""By name."""

@@ -1,0 +1,12 @@
+"""All programs by name."""
+
+from durabletask.testing.simulation.programs.bank import Bank
+from durabletask.testing.simulation.programs.counter import Counting
+from durabletask.testing.simulation.programs.operator import Operating
+from durabletask.testing.simulation.programs.saga import Travelling
+from durabletask.testing.simulation.programs.trees import Trees
+
+__all__ = ["PROGRAMS"]
+
+PROGRAMS = {program.__name__: program for program in (Trees, Bank, Counting, Travelling, Operating)}
+"""Every program there is."""

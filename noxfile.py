@@ -119,6 +119,20 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def torture(session: nox.Session) -> None:
+    """Kill real processes while orchestrations run, as long as the command line says."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.integration.torture.run", *session.posargs)
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """What is known against the versions of our dependencies; asks an index of vulnerabilities."""
+    session.install("pip-audit>=2.7,<3", *DISTRIBUTIONS)
+    session.run("pip-audit", "--skip-editable", *session.posargs)
+
+
+@nox.session(default=False)
 def coverage(session: nox.Session) -> None:
     """The same tests, with the lines and branches they leave out."""
     install(session, "coverage")

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask import task
 from durabletask.backend import ReusePolicy
-from durabletask.errors import InstanceAlreadyExistsError, InstanceNotFoundError
+from durabletask.errors import (
+    InstanceAlreadyExistsError,
+    InstanceNotFoundError,
+    OrchestrationStateError,
+)
 from durabletask.state import FINISHED, OrchestrationQuery
 from durabletask.testing.simulation.program import Program, insist
 
@@ -52,7 +56,9 @@ class Operating(Program):
         super().__init__(chance)
         self.activities = (self.work,)
         self.doings = [
-            chance.choice((self._suspend, self._resume, self._terminate, self._start_again))
+            chance.choice(
+                (self._suspend, self._resume, self._terminate, self._start_again, self._restart)
+            )
             for _ in range(chance.randrange(0, 6))
         ]
         self.terminated = False
@@ -98,6 +104,13 @@ class Operating(Program):
         except InstanceAlreadyExistsError:
             pass  # it has not finished
 
+    async def _restart(self, client: TaskHubClient) -> None:
+        new_id = self.chance.random() < 0.5
+        try:
+            await client.restart_orchestration("family", restart_with_new_instance_id=new_id)
+        except (OrchestrationStateError, InstanceAlreadyExistsError):
+            pass  # it has not finished, or another was quicker
+
     async def _purge(self, client: TaskHubClient) -> None:
         while (await client.purge_orchestration("purged")).deleted_instance_count:
             self.purged.add("purged")
@@ -106,7 +119,7 @@ class Operating(Program):
         except InstanceNotFoundError:
             self.purged.add("missing")
         page = await client.query_orchestrations(OrchestrationQuery(tags={"kind": "family"}))
-        if [state.instance_id for state in page.items] not in (["family"], []):
+        if any(state.tags != {"kind": "family"} for state in page.items):
             self.purged.add("a query found more than it should")
 
     async def assist(self, client: TaskHubClient) -> None:

@@ -25,7 +25,7 @@ COMMANDS = (
     "hset hget hmget hdel hsetnx hexists hincrby hkeys hvals hgetall "
     "rpush lrange llen sadd srem smembers srandmember "
     "zadd zrem zscore zmscore zcount zcard zlexcount zrange zrangebyscore zrangebylex "
-    "publish subscribe wait client|setname client|setinfo config|get cluster|slots"
+    "publish subscribe wait client|setname config|get cluster|slots"
 ).split()
 """Every command that the store sends, in a script or outside."""
 
@@ -48,25 +48,44 @@ class LinkLostError(Exception):
         super().__init__(reason)
 
 
-_SAYINGS = {
-    "OOM": "its memory limit (maxmemory) is reached: raise the limit or purge finished instances; "
-    "work goes on by itself then",
-    "READONLY": "it is a read-only replica: connect to the server that takes writes, or use "
-    "redis+sentinel:// so that it is found after a failover",
-    "LOADING": "it is still loading its data set: it can be used in a moment",
-    "BUSY ": "it is busy with somebody else's script",
-    "MISCONF": "it cannot write to its disk: see its log, and whether the disk is full",
-    "NOREPLICAS": "it has too few good replicas (min-replicas-to-write): see to the replicas",
-    "MASTERDOWN": "it is a replica without its master",
-    "CLUSTERDOWN": "its Cluster is down: see `redis-cli --cluster check`",
-    "ASK": "its Cluster is moving the hub to another node: that takes a moment",
-    "TRYAGAIN": "its Cluster is moving the hub to another node: that takes a moment",
-    "CROSSDB": "the database number does not fit",
-    "DB index is out of range": "it has no database of that number: correct the URL",
-    "unknown command": "it lacks a command: Redis 6.2 or newer is needed",
-    "max number of clients": "it takes no more connections (maxclients)",
-}
-"""What the server says, and what that means."""
+_SAYINGS = (
+    (
+        ("used memory > 'maxmemory'",),
+        "its memory limit (maxmemory) is reached: raise the limit or purge finished instances; "
+        "work goes on by itself then",
+    ),
+    (
+        ("READONLY", "ReadOnlyError"),
+        "it is a read-only replica: connect to the server that takes writes, or use "
+        "redis+sentinel:// so that it is found after a failover",
+    ),
+    (
+        ("LOADING", "BusyLoadingError"),
+        "it is still loading its data set: it can be used in a moment",
+    ),
+    (("BUSY ",), "it is busy with somebody else's script"),
+    (("MISCONF",), "it cannot write to its disk: see its log, and whether the disk is full"),
+    (
+        ("NOREPLICAS",),
+        "it has too few good replicas (min-replicas-to-write): see to the replicas",
+    ),
+    (("MASTERDOWN", "MasterDownError"), "it is a replica without its master"),
+    (
+        ("CLUSTERDOWN", "ClusterDownError"),
+        "its Cluster is down: see `redis-cli --cluster check`",
+    ),
+    (
+        ("AskError", "TryAgainError"),
+        "its Cluster is moving the hub to another node: that takes a moment",
+    ),
+    (
+        ("DB index is out of range",),
+        "it has no database of that number: correct the URL",
+    ),
+    (("unknown command",), "it lacks a command: Redis 6.2 or newer is needed"),
+    (("max number of clients",), "it takes no more connections (maxclients)"),
+)
+"""What the server says, or how the driver calls that, and what it means."""
 
 
 def trouble(error: BaseException, address: Address, prefix: str) -> BackendUnavailableError:
@@ -86,8 +105,8 @@ def _reason(error: BaseException, prefix: str, *, secure: bool) -> str:
             "its user lacks a permission that the task hub needs: give the user these ACL rules: "
             + acl_rules(prefix)
         )
-    for saying, meaning in _SAYINGS.items():
-        if saying in text:
+    for sayings, meaning in _SAYINGS:
+        if any(saying in text for saying in sayings):
             return meaning
     if isinstance(error, InvalidResponse):
         return "what answers there does not speak the Redis protocol: correct host and port"

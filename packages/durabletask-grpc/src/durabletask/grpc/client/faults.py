@@ -23,8 +23,11 @@ __all__ = ["REFUSALS", "TRANSIENT", "error_of"]
 
 _Code = grpc.StatusCode
 
-TRANSIENT = frozenset({_Code.UNAVAILABLE, _Code.ABORTED})
-"""The server may not have seen the call, and is worth asking again."""
+TRANSIENT = frozenset({_Code.UNAVAILABLE, _Code.ABORTED, _Code.CANCELLED})
+"""The server may not have seen the call, or ends, and is worth asking again.
+
+What is cancelled on this side is not among them: that raises CancelledError.
+"""
 
 REFUSALS = frozenset(
     {_Code.INVALID_ARGUMENT, _Code.RESOURCE_EXHAUSTED, _Code.OUT_OF_RANGE, _Code.UNIMPLEMENTED}

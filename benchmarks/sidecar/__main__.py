@@ -34,13 +34,14 @@ def ours(place: str, count: int) -> dict[str, float]:
     """Our sidecar over a place."""
     with tempfile.TemporaryDirectory() as folder:
         url = PLACES[place].format(folder=folder)
-        command = [Path(sys.executable).parent / "durabletask", "serve", "--backend", url]
+        program = str(Path(sys.executable).parent / "durabletask")
+        command = [program, "serve", "--backend", url]
         server = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
             address = server.stdout.readline().rpartition(" ")[2].strip()
-            program = [sys.executable, "-m", "benchmarks.sidecar.ours"]
-            return measured([*program, address, str(count), "200", "2000"])
+            worker = [sys.executable, "-m", "benchmarks.sidecar.ours"]
+            return measured([*worker, address, str(count), "200", "2000"])
         finally:
             server.terminate()
             server.communicate()

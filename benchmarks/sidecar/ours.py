@@ -19,7 +19,7 @@ CITIES = ("Tokyo", "Seattle", "London")
 
 
 @task.activity
-def say_hello(ctx: task.ActivityContext, city: str) -> str:
+async def say_hello(ctx: task.ActivityContext, city: str) -> str:
     """The activity."""
     return f"Hello {city}!"
 

@@ -17,6 +17,7 @@ from durabletask.errors import (
 )
 
 if TYPE_CHECKING:
+    from durabletask.grpc.client.many import CallFailed
     from durabletask.grpc.client.target import Target
 
 __all__ = ["REFUSALS", "TRANSIENT", "error_of"]
@@ -52,7 +53,7 @@ _TEXTS = {
 
 
 def error_of(
-    error: grpc.aio.AioRpcError, target: Target, instance_id: str | None = None
+    error: grpc.aio.AioRpcError | CallFailed, target: Target, instance_id: str | None = None
 ) -> DurableTaskError:
     """The error to raise for a failed call.
 

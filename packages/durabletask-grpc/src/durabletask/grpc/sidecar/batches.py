@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from durabletask.grpc.protocol import batches, pb
+from durabletask.grpc.sidecar.many import start_instances, wait_for_completions
 from durabletask.grpc.sidecar.work import complete_activity, complete_turn, work_items
 
 if TYPE_CHECKING:
@@ -50,5 +51,8 @@ async def _complete(call: Call, request: batches.Outcomes) -> batches.Receipt:
     return receipt
 
 
-BATCH_CALLS: dict[str, Unary] = {"Complete": _complete}
-BATCH_STREAMS: dict[str, Streaming] = {"GetWorkItems": _get_work_items}
+BATCH_CALLS: dict[str, Unary] = {"Complete": _complete, "StartInstances": start_instances}
+BATCH_STREAMS: dict[str, Streaming] = {
+    "GetWorkItems": _get_work_items,
+    "WaitForCompletions": wait_for_completions,
+}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from durabletask.grpc.sidecar.calls import Call, Unary
     from durabletask.state import OrchestrationState
 
-__all__ = ["INSTANCE_CALLS"]
+__all__ = ["INSTANCE_CALLS", "start"]
 
 _APPEARANCE = 0.25
 """Seconds between two looks for an awaited instance that does not exist yet."""
@@ -34,11 +34,12 @@ async def _hello(call: Call, request: Empty) -> Empty:
     return Empty()
 
 
-async def _start(call: Call, request: pb.CreateInstanceRequest) -> pb.CreateInstanceResponse:
-    start = read_start(request)
-    if start.replaced_alive:
-        await _end_former(call.hub.backend, start)
-    instance_id = await call.hub.backend.create_instance(start.request)
+async def start(call: Call, request: pb.CreateInstanceRequest) -> pb.CreateInstanceResponse:
+    """Start an instance, after the end of the one it replaces."""
+    wanted = read_start(request)
+    if wanted.replaced_alive:
+        await _end_former(call.hub.backend, wanted)
+    instance_id = await call.hub.backend.create_instance(wanted.request)
     return pb.CreateInstanceResponse(instanceId=instance_id)
 
 
@@ -154,7 +155,7 @@ async def _create_hub(call: Call, request: pb.CreateTaskHubRequest) -> pb.Create
 
 INSTANCE_CALLS: dict[str, Unary] = {
     "Hello": _hello,
-    "StartInstance": _start,
+    "StartInstance": start,
     "GetInstance": _get,
     "WaitForInstanceStart": _waiting(for_completion=False),
     "WaitForInstanceCompletion": _waiting(for_completion=True),

@@ -372,6 +372,19 @@ async def test_a_response_in_chunks(connect: Connect) -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_cannot_be_done_fails_the_instance(connect: Connect) -> None:
+    """**failure-shape** It does not hang, and the text says what was asked for."""
+    peer = connect()
+    await peer.listen()
+    instance_id = await peer.start()
+    message = pb.SendEntityMessageAction(entityOperationSignaled={"operation": "add"})
+    await peer.answer(await peer.item(), pb.OrchestratorAction(id=1, sendEntityMessage=message))
+    state = await peer.ended(instance_id)
+    assert state.orchestrationStatus == pb.ORCHESTRATION_STATUS_FAILED
+    assert "sendEntityMessage" in state.failureDetails.errorMessage
+
+
+@pytest.mark.asyncio
 async def test_history_on_demand(connect: Connect) -> None:
     """**replay-order** A sticky worker without the session gets the same turn with its history."""
     peer = connect()

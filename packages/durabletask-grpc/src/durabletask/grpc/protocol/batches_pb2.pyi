@@ -27,17 +27,8 @@ class Outcomes(_message.Message):
     def __init__(self, turns: _Optional[_Iterable[bytes]] = ..., activities: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("refused",)
-    class RefusedEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-    REFUSED_FIELD_NUMBER: _ClassVar[int]
-    refused: _containers.ScalarMap[str, str]
-    def __init__(self, refused: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Starts(_message.Message):
     __slots__ = ("requests",)

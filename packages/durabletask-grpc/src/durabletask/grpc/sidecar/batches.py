@@ -39,16 +39,12 @@ async def _get_work_items(
 
 
 async def _complete(call: Call, request: batches.Outcomes) -> batches.Receipt:
-    desk, receipt = call.hub.desk, batches.Receipt()
+    desk = call.hub.desk
     for packed in request.turns:
-        response = pb.OrchestratorResponse.FromString(packed)
-        try:
-            complete_turn(desk, response)
-        except ValueError as error:
-            receipt.refused[response.completionToken] = str(error)
+        complete_turn(desk, pb.OrchestratorResponse.FromString(packed))
     for packed in request.activities:
         complete_activity(desk, pb.ActivityResponse.FromString(packed))
-    return receipt
+    return batches.Receipt()
 
 
 BATCH_CALLS: dict[str, Unary] = {"Complete": _complete, "StartInstances": start_instances}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from durabletask.actions import ContinueAsNew
+from durabletask.actions import CompleteOrchestration, ContinueAsNew
 from durabletask.backend import (
     ActivityResult,
     ActivityWorkItem,
@@ -22,6 +21,7 @@ from durabletask.grpc.protocol import pb
 from durabletask.grpc.sidecar.filters import WorkItemFilter
 from durabletask.grpc.sidecar.items import item_messages
 from durabletask.grpc.sidecar.stream import WorkStream
+from durabletask.state import FailureDetails, OrchestrationStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from durabletask.grpc.sidecar.desk import Desk
 
 __all__ = ["WORK_CALLS", "complete_activity", "complete_turn", "get_work_items", "work_items"]
-
-_log = logging.getLogger("durabletask.grpc.sidecar")
 
 _UNLIMITED = 1000
 """Items of a kind at a time for a worker that states no limit."""
@@ -98,8 +96,8 @@ async def _open_stream(call: Call, request: pb.GetWorkItemsRequest) -> WorkStrea
 def complete_turn(desk: Desk, response: pb.OrchestratorResponse) -> None:
     """Take the answer to a turn. A token that is not out changes nothing.
 
-    Raises:
-        ValueError: an action cannot be carried out; the turn is still out.
+    An instance that asks for what no backend here can do fails with a text that says so: given
+    back, the turn would ask for the same again.
     """
     delivery = desk.find(response.completionToken)
     if delivery is None or not isinstance(delivery.item, OrchestrationWorkItem):
@@ -111,19 +109,21 @@ def complete_turn(desk: Desk, response: pb.OrchestratorResponse) -> None:
             delivery.actions.clear()  # the first chunk may come again after a broken connection
         delivery.actions.extend(response.actions)
     else:
-        actions = _read_actions(delivery, response)
+        actions = _actions(delivery, response)
         desk.take(response.completionToken)
         delivery.source.complete_orchestration(
             delivery.item, OrchestrationResult(actions, _custom_status(response, actions))
         )
 
 
-def _read_actions(delivery: Delivery, response: pb.OrchestratorResponse) -> list[Action]:
+def _actions(delivery: Delivery, response: pb.OrchestratorResponse) -> list[Action]:
     try:
         return read_actions([*delivery.actions, *response.actions])
     except ValueError as error:
-        _log.error("a turn of %s cannot be carried out: %s", response.instanceId, error)
-        raise
+        failure = FailureDetails(
+            "durabletask.errors.CapabilityError", str(error), non_retriable=True
+        )
+        return [CompleteOrchestration(OrchestrationStatus.FAILED, failure=failure)]
 
 
 def _custom_status(

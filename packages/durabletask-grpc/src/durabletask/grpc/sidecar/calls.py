@@ -45,6 +45,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (BackendError, grpc.StatusCode.UNAVAILABLE),
     (DurableTaskError, grpc.StatusCode.INVALID_ARGUMENT),
     (ValueError, grpc.StatusCode.INVALID_ARGUMENT),
+    (TimeoutError, grpc.StatusCode.DEADLINE_EXCEEDED),
 )
 """The status of an error, the first that fits."""
 

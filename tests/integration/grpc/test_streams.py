@@ -385,6 +385,32 @@ async def test_what_cannot_be_done_fails_the_instance(connect: Connect) -> None:
 
 
 @pytest.mark.asyncio
+async def test_traces_are_passed_on(connect: Connect) -> None:
+    """From the start to the turns, from a turn to its activities and to the next turn."""
+    peer = connect()
+    await peer.listen()
+    trace = pb.TraceContext(traceParent=f"00-{'a' * 32}-{'b' * 16}-01")
+    instance_id = await peer.start(parentTraceContext=trace)
+    turn = await peer.item()
+    started = turn.orchestratorRequest.newEvents[1].executionStarted
+    assert started.parentTraceContext == trace
+    inner = pb.TraceContext(traceParent=f"00-{'a' * 32}-{'c' * 16}-01")
+    action = calling(1)
+    action.scheduleTask.parentTraceContext.CopyFrom(inner)
+    own = pb.OrchestrationTraceContext(spanID={"value": "c" * 16})
+    await peer.answer(turn, action, orchestrationTraceContext=own)
+    activity = await peer.item()
+    assert activity.activityRequest.parentTraceContext == inner
+    await peer.result(activity, "1")
+    turn = await peer.item()
+    assert turn.orchestratorRequest.orchestrationTraceContext == own
+    started = turn.orchestratorRequest.pastEvents[1].executionStarted
+    assert started.parentTraceContext == trace
+    await peer.answer(turn, end())
+    await peer.ended(instance_id)
+
+
+@pytest.mark.asyncio
 async def test_history_on_demand(connect: Connect) -> None:
     """**replay-order** A sticky worker without the session gets the same turn with its history."""
     peer = connect()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from durabletask.grpc.sidecar.calls import Call, Unary
     from durabletask.grpc.sidecar.delivery import Delivery
     from durabletask.grpc.sidecar.desk import Desk
+    from durabletask.grpc.sidecar.traces import Traces
 
 __all__ = ["WORK_CALLS", "complete_activity", "complete_turn", "get_work_items", "work_items"]
 
@@ -110,10 +111,22 @@ def complete_turn(desk: Desk, response: pb.OrchestratorResponse) -> None:
         delivery.actions.extend(response.actions)
     else:
         actions = _actions(delivery, response)
+        _note_traces(desk.traces, delivery, response, actions)
         desk.take(response.completionToken)
         delivery.source.complete_orchestration(
             delivery.item, OrchestrationResult(actions, _custom_status(response, actions))
         )
+
+
+def _note_traces(
+    traces: Traces, delivery: Delivery, response: pb.OrchestratorResponse, actions: list[Action]
+) -> None:
+    if actions and isinstance(actions[-1], CompleteOrchestration):
+        traces.ended(delivery.item.instance_id)
+        return
+    own = response.HasField("orchestrationTraceContext")
+    context = response.orchestrationTraceContext if own else None
+    traces.answered(delivery.item.instance_id, context, [*delivery.actions, *response.actions])
 
 
 def _actions(delivery: Delivery, response: pb.OrchestratorResponse) -> list[Action]:
@@ -144,6 +157,7 @@ def complete_activity(desk: Desk, response: pb.ActivityResponse) -> None:
             result = ActivityResult(failure=read_failure(response.failureDetails))
         else:
             result = ActivityResult(read_text(response, "result"))
+        desk.traces.completed(delivery.item.instance_id, delivery.item.task_id)
         delivery.source.complete_activity(delivery.item, result)
 
 

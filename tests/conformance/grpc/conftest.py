@@ -16,7 +16,11 @@ from durabletask.testing.conformance.backend import LEASE, Outage
 if TYPE_CHECKING:
     from durabletask.backend import Backend
 
-collect_ignore_glob = [] if find_spec("durabletask.postgres") else ["test_grpc_postgres.py"]
+collect_ignore_glob = [
+    f"test_grpc_{name}.py"
+    for name in ("postgres", "redis")
+    if find_spec(f"durabletask.{name}") is None
+]
 
 Opener = Callable[..., Awaitable[GrpcBackend]]
 WireOpener = Callable[[int], Awaitable[tuple[Outage, int]]]

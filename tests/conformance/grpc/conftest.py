@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,11 @@ from durabletask.testing.conformance.backend import LEASE, Outage
 if TYPE_CHECKING:
     from durabletask.backend import Backend
 
-_names = itertools.count()
+collect_ignore_glob = [
+    f"test_grpc_{name}.py"
+    for name in ("postgres", "redis")
+    if find_spec(f"durabletask.{name}") is None
+]
 
 Opener = Callable[..., Awaitable[GrpcBackend]]
 WireOpener = Callable[[int], Awaitable[tuple[Outage, int]]]
@@ -24,7 +29,7 @@ WireOpener = Callable[[int], Awaitable[tuple[Outage, int]]]
 @pytest.fixture
 def hub_name() -> str:
     """A task hub of the test's own."""
-    return f"grpc-conformance-{next(_names)}"
+    return f"grpc-{secrets.token_hex(8)}"
 
 
 @pytest.fixture

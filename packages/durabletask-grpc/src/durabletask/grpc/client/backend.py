@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import msgspec
@@ -22,6 +22,7 @@ from durabletask.errors import (
 from durabletask.grpc.client.backoff import pause
 from durabletask.grpc.client.connection import Connection
 from durabletask.grpc.client.faults import TRANSIENT, error_of
+from durabletask.grpc.client.many import CallFailed, Completions, Starts
 from durabletask.grpc.client.options import GrpcOptions
 from durabletask.grpc.client.querying import matches, narrowed
 from durabletask.grpc.client.source import GrpcWorkItemSource
@@ -47,7 +48,7 @@ from durabletask.limits import check_instance_id, check_payload, check_text, che
 from durabletask.state import FINISHED, OrchestrationStatus, Page, PurgeResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from durabletask.backend import Capabilities, StartRequest, WorkerProfile, WorkItemSource
     from durabletask.grpc.client.connection import Metadata, TokenSource
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from durabletask.state import OrchestrationQuery, OrchestrationState
 
 __all__ = ["GrpcBackend"]
+
+T = TypeVar("T")
 
 _OUTAGE = 60.0
 """Seconds without a server after which a wait gives up."""
@@ -108,6 +111,8 @@ class GrpcBackend(Backend):
         self._opening = asyncio.Lock()
         self._told = False
         self._in_batches = False
+        self._starts: Starts | None = None
+        self._completions: Completions | None = None
 
     def __repr__(self) -> str:
         return f"GrpcBackend({str(self._target)!r}, task_hub={self._options.task_hub!r})"
@@ -137,7 +142,10 @@ class GrpcBackend(Backend):
                 raise
             told = answer.get(CAPABILITIES)
             self._told = isinstance(told, str)
-            self._in_batches = BATCHES in answer
+            self._in_batches = BATCHES in answer and self._options.batches
+            if self._in_batches:
+                self._starts = Starts(connection, self._options.timeout)
+                self._completions = Completions(connection)
             self._capabilities = capabilities_told(
                 told if isinstance(told, str) else None, self._capabilities.name
             )
@@ -146,6 +154,10 @@ class GrpcBackend(Backend):
     async def close(self) -> None:
         async with self._opening:
             connection, self._connection = self._connection, None
+            for shared in (self._starts, self._completions):
+                if shared is not None:
+                    await shared.close()
+            self._starts = self._completions = None
             if connection is not None:
                 await connection.close()
 
@@ -174,13 +186,24 @@ class GrpcBackend(Backend):
             again: the call may be repeated, for a second one does what the first did.
         """
         connection = self._open_connection()
+
+        def attempt(rest: float) -> Awaitable[tuple[Any, Any]]:
+            return connection.call(name, request, timeout=rest, extra=extra)
+
+        return await self._repeat(attempt, instance_id, again=again)
+
+    async def _repeat(
+        self, attempt: Callable[[float], Awaitable[T]], instance_id: str | None, *, again: bool
+    ) -> T:
+        """Attempt a call with the seconds that are left, and once more if that may help."""
+        connection = self._open_connection()
         deadline = time.monotonic() + self._options.timeout
         failures = 0
         while True:
-            rest = max(0.01, deadline - time.monotonic())
             try:
-                return await connection.call(name, request, timeout=rest, extra=extra)
-            except grpc.aio.AioRpcError as error:
+                return await attempt(max(0.01, deadline - time.monotonic()))
+            except (grpc.aio.AioRpcError, CallFailed) as error:
+                self._check_not_closed(connection)
                 failures += 1
                 nap = pause(failures)
                 late = time.monotonic() + nap >= deadline
@@ -220,8 +243,12 @@ class GrpcBackend(Backend):
         instance_id = request.instance_id or uuid.uuid4().hex
         message = start_message(request, instance_id)
         again = request.instance_id is None
+        starts = self._starts
         try:
-            await self._call("StartInstance", message, instance_id=instance_id, again=again)
+            if starts is None:
+                await self._call("StartInstance", message, instance_id=instance_id, again=again)
+            else:
+                await self._repeat(lambda _: starts.start(message), instance_id, again=again)
         except InstanceAlreadyExistsError:
             if request.instance_id is not None and not request.reuse.ignore:
                 raise
@@ -293,10 +320,18 @@ class GrpcBackend(Backend):
         while True:
             rest = None if deadline is None else max(0.001, deadline - time.monotonic())
             try:
-                answer, call = await connection.call(
-                    name, request, timeout=rest, wait_for_ready=False
-                )
-            except grpc.aio.AioRpcError as error:
+                if self._completions is not None and what == "complete":
+                    call = None
+                    async with asyncio.timeout(rest):
+                        answer = await self._completions.wait(instance_id)
+                else:
+                    answer, call = await connection.call(
+                        name, request, timeout=rest, wait_for_ready=False
+                    )
+            except TimeoutError:
+                raise late from None
+            except (grpc.aio.AioRpcError, CallFailed) as error:
+                self._check_not_closed(connection)
                 now = time.monotonic()
                 if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                     if deadline is not None and now >= deadline - 0.001:
@@ -405,7 +440,7 @@ class GrpcBackend(Backend):
             profile,
             self._options,
             can_park=self._told and self._capabilities.parking,
-            in_batches=self._in_batches and self._options.batches,
+            in_batches=self._in_batches,
         )
         await source.open()
         return source
@@ -414,7 +449,7 @@ class GrpcBackend(Backend):
 async def _state(
     answer: pb.GetInstanceResponse, call: Any, *, payloads: bool
 ) -> OrchestrationState:
-    parked = flatten(await call.trailing_metadata()).get(PARKED)
+    parked = None if call is None else flatten(await call.trailing_metadata()).get(PARKED)
     return read_state(
         answer.orchestrationState,
         payloads=payloads,

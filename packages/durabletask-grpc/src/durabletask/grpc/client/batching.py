@@ -31,7 +31,6 @@ _ANSWER = 30.0
 
 class _Outcome(NamedTuple):
     field: str
-    token: str
     packed: bytes
     refused: Callable[[str], None] | None
 
@@ -59,7 +58,7 @@ class Batcher:
         """
         for message in messages:
             packed = message.SerializeToString()
-            self._waiting.append(_Outcome(field, message.completionToken, packed, refused))
+            self._waiting.append(_Outcome(field, packed, refused))
         if self._sender is None:
             self._sender = asyncio.get_running_loop().create_task(
                 self._send_all(), name="durabletask-grpc-outcomes"
@@ -88,9 +87,7 @@ class Batcher:
         failures = 0
         while True:
             try:
-                receipt = await self._connection.call(
-                    "Complete", batch, timeout=_ANSWER, worker=True
-                )
+                await self._connection.call("Complete", batch, timeout=_ANSWER, worker=True)
             except grpc.aio.AioRpcError as error:
                 if error.code() in REFUSALS:
                     await self._apart(outcomes, error.details() or error.code().name)
@@ -105,9 +102,6 @@ class Batcher:
                 failures += 1
                 _log.warning("outcomes cannot be sent now", exc_info=True)
             else:
-                for outcome in outcomes:
-                    if outcome.token in receipt[0].refused:
-                        self._refuse(outcome, receipt[0].refused[outcome.token])
                 return
             await asyncio.sleep(pause(failures))
 

@@ -29,7 +29,7 @@ TokenSource = Callable[[], Awaitable[str]]
 
 _METHODS = METHODS | {
     "GetWorkItemBatches": BATCH_METHODS["GetWorkItems"],
-    "Complete": BATCH_METHODS["Complete"],
+    **{name: method for name, method in BATCH_METHODS.items() if name not in METHODS},
 }
 """Every rpc by name; one name of our own service is taken by the protocol's."""
 

@@ -17,14 +17,18 @@ from durabletask.errors import (
 )
 
 if TYPE_CHECKING:
+    from durabletask.grpc.client.many import CallFailed
     from durabletask.grpc.client.target import Target
 
 __all__ = ["REFUSALS", "TRANSIENT", "error_of"]
 
 _Code = grpc.StatusCode
 
-TRANSIENT = frozenset({_Code.UNAVAILABLE, _Code.ABORTED})
-"""The server may not have seen the call, and is worth asking again."""
+TRANSIENT = frozenset({_Code.UNAVAILABLE, _Code.ABORTED, _Code.CANCELLED})
+"""The server may not have seen the call, or ends, and is worth asking again.
+
+What is cancelled on this side is not among them: that raises CancelledError.
+"""
 
 REFUSALS = frozenset(
     {_Code.INVALID_ARGUMENT, _Code.RESOURCE_EXHAUSTED, _Code.OUT_OF_RANGE, _Code.UNIMPLEMENTED}
@@ -49,7 +53,7 @@ _TEXTS = {
 
 
 def error_of(
-    error: grpc.aio.AioRpcError, target: Target, instance_id: str | None = None
+    error: grpc.aio.AioRpcError | CallFailed, target: Target, instance_id: str | None = None
 ) -> DurableTaskError:
     """The error to raise for a failed call.
 

@@ -34,6 +34,7 @@ class Outbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._tasks: set[asyncio.Task[None]] = set()
+        self._troubled = False
 
     def send(
         self,
@@ -66,6 +67,7 @@ class Outbox:
                     await self._connection.call(
                         name, message, timeout=_ANSWER, extra=extra, worker=True
                     )
+                    self._troubled = False
                     break
                 except grpc.aio.AioRpcError as error:
                     if error.code() in REFUSALS:
@@ -75,10 +77,11 @@ class Outbox:
                         return
                     failures += 1
                     _log.log(
-                        logging.WARNING if failures == 1 else logging.DEBUG,
+                        logging.DEBUG if self._troubled else logging.WARNING,
                         "a hand-over failed and will be repeated: %s",
                         error.details(),
                     )
+                    self._troubled = True
                 except Exception:  # no token now, say: trouble of the infrastructure passes
                     failures += 1
                     _log.warning("a hand-over cannot be sent now", exc_info=True)

@@ -189,6 +189,19 @@ class GrpcWorkItemSource(WorkItemSource):
             for packed in message.items:
                 self._take(pb.WorkItem.FromString(packed))
             return
+        try:
+            self._read_item(message)
+        except Exception:
+            # It must not end the stream, which brings the work of everybody else too.
+            _log.exception("a work item cannot be read and is given back")
+            kind = (
+                pb.AbandonActivityTaskRequest
+                if message.HasField("activityRequest")
+                else pb.AbandonOrchestrationTaskRequest
+            )
+            self._send_abandon(kind, message.completionToken, _UNREADABLE)
+
+    def _read_item(self, message: pb.WorkItem) -> None:
         kind = message.WhichOneof("request")
         if kind == "activityRequest":
             self._put(activity_item(message.activityRequest, message.completionToken))
@@ -384,6 +397,9 @@ class GrpcWorkItemSource(WorkItemSource):
 _Key = tuple[str, str, int]
 
 _RETRY = 1.0
+_UNREADABLE = 30.0
+"""Seconds until an item that cannot be read may come again, perhaps to a newer worker."""
+
 _LAST_WORDS = 0.25
 """Seconds that the last hand-overs get at least."""
 

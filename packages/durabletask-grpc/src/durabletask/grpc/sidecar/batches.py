@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from durabletask.grpc.protocol import batches, pb
+from durabletask.grpc.sidecar.many import start_instances, wait_for_completions
 from durabletask.grpc.sidecar.work import complete_activity, complete_turn, work_items
 
 if TYPE_CHECKING:
@@ -38,17 +39,16 @@ async def _get_work_items(
 
 
 async def _complete(call: Call, request: batches.Outcomes) -> batches.Receipt:
-    desk, receipt = call.hub.desk, batches.Receipt()
+    desk = call.hub.desk
     for packed in request.turns:
-        response = pb.OrchestratorResponse.FromString(packed)
-        try:
-            complete_turn(desk, response)
-        except ValueError as error:
-            receipt.refused[response.completionToken] = str(error)
+        complete_turn(desk, pb.OrchestratorResponse.FromString(packed))
     for packed in request.activities:
         complete_activity(desk, pb.ActivityResponse.FromString(packed))
-    return receipt
+    return batches.Receipt()
 
 
-BATCH_CALLS: dict[str, Unary] = {"Complete": _complete}
-BATCH_STREAMS: dict[str, Streaming] = {"GetWorkItems": _get_work_items}
+BATCH_CALLS: dict[str, Unary] = {"Complete": _complete, "StartInstances": start_instances}
+BATCH_STREAMS: dict[str, Streaming] = {
+    "GetWorkItems": _get_work_items,
+    "WaitForCompletions": wait_for_completions,
+}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from durabletask.grpc.protocol import Method
     from durabletask.grpc.sidecar.hubs import Hubs
 
-__all__ = ["Call", "Door", "Streaming", "Unary", "generic_handler"]
+__all__ = ["Call", "Door", "Streaming", "Unary", "generic_handler", "status_of"]
 
 _log = logging.getLogger("durabletask.grpc.sidecar")
 
@@ -45,6 +45,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (BackendError, grpc.StatusCode.UNAVAILABLE),
     (DurableTaskError, grpc.StatusCode.INVALID_ARGUMENT),
     (ValueError, grpc.StatusCode.INVALID_ARGUMENT),
+    (TimeoutError, grpc.StatusCode.DEADLINE_EXCEEDED),
 )
 """The status of an error, the first that fits."""
 
@@ -163,8 +164,13 @@ def generic_handler(
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    await context.abort(*status_of(error))
+
+
+def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
+    """The status and the details that tell a caller of an error; what is no caller's is logged."""
     for kind, code in _CODES:
         if isinstance(error, kind):
-            await context.abort(code, str(error))
+            return code, str(error)
     _log.error("a call failed", exc_info=error)
-    await context.abort(grpc.StatusCode.INTERNAL, "the sidecar failed; its log says how")
+    return grpc.StatusCode.INTERNAL, "the sidecar failed; its log says how"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from durabletask.backend import OrchestrationWorkItem
 from durabletask.engine import result_of_termination
 from durabletask.grpc.sidecar.delivery import Delivery
+from durabletask.grpc.sidecar.traces import Traces
 
 if TYPE_CHECKING:
     from durabletask.backend import WorkItem
@@ -36,6 +37,7 @@ class Desk:
     """
 
     def __init__(self, options: SidecarOptions) -> None:
+        self.traces = Traces()
         self._options = options
         self._streams: list[WorkStream] = []
         self._out: dict[str, Delivery] = {}

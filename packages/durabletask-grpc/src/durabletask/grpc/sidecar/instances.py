@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import TYPE_CHECKING
 
+import msgspec
 from google.protobuf.empty_pb2 import Empty
 
 from durabletask.errors import InstanceNotFoundError
-from durabletask.grpc.convert import optional_text, read_start, read_text, state_message
+from durabletask.grpc.convert import Start, optional_text, read_start, read_text, state_message
 from durabletask.grpc.extensions import BATCHES, CAPABILITIES, PARKED, tell_capabilities
 from durabletask.grpc.protocol import pb
 from durabletask.state import FINISHED
 
 if TYPE_CHECKING:
     from durabletask.backend import Backend
-    from durabletask.grpc.convert import Start
     from durabletask.grpc.sidecar.calls import Call, Unary
     from durabletask.state import OrchestrationState
 
-__all__ = ["INSTANCE_CALLS"]
+__all__ = ["INSTANCE_CALLS", "start"]
 
 _APPEARANCE = 0.25
 """Seconds between two looks for an awaited instance that does not exist yet."""
@@ -34,11 +35,19 @@ async def _hello(call: Call, request: Empty) -> Empty:
     return Empty()
 
 
-async def _start(call: Call, request: pb.CreateInstanceRequest) -> pb.CreateInstanceResponse:
-    start = read_start(request)
-    if start.replaced_alive:
-        await _end_former(call.hub.backend, start)
-    instance_id = await call.hub.backend.create_instance(start.request)
+async def start(call: Call, request: pb.CreateInstanceRequest) -> pb.CreateInstanceResponse:
+    """Start an instance, after the end of the one it replaces."""
+    wanted = read_start(request)
+    if wanted.replaced_alive:
+        await _end_former(call.hub.backend, wanted)
+    if request.HasField("parentTraceContext"):
+        # Noted first: the first turn may be on its way before the start is acknowledged.
+        chosen = wanted.request.instance_id or uuid.uuid4().hex
+        call.hub.desk.traces.started(chosen, request.parentTraceContext)
+        wanted = Start(
+            msgspec.structs.replace(wanted.request, instance_id=chosen), wanted.replaced_alive
+        )
+    instance_id = await call.hub.backend.create_instance(wanted.request)
     return pb.CreateInstanceResponse(instanceId=instance_id)
 
 
@@ -154,7 +163,7 @@ async def _create_hub(call: Call, request: pb.CreateTaskHubRequest) -> pb.Create
 
 INSTANCE_CALLS: dict[str, Unary] = {
     "Hello": _hello,
-    "StartInstance": _start,
+    "StartInstance": start,
     "GetInstance": _get,
     "WaitForInstanceStart": _waiting(for_completion=False),
     "WaitForInstanceCompletion": _waiting(for_completion=True),

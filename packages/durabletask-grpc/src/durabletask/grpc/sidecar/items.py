@@ -33,12 +33,14 @@ async def item_messages(deliveries: Sequence[Delivery], desk: Desk) -> list[pb.W
         item = delivery.item
         if isinstance(item, ActivityWorkItem):
             messages.append(pb.WorkItem(activityRequest=_activity(item)))
+            desk.traces.put_in_activity(messages[-1].activityRequest)
         elif delivery in histories and not histories[delivery].pastEvents:
             desk.drop(delivery)
             continue
         else:
             turn = histories.get(delivery) or pb.OrchestratorRequest()
             messages.append(pb.WorkItem(orchestratorRequest=_fill(turn, item, delivery)))
+            desk.traces.put_in_turn(messages[-1].orchestratorRequest)
         messages[-1].completionToken = desk.sent(delivery)
     return messages
 

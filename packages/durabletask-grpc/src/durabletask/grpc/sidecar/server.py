@@ -190,6 +190,9 @@ def _channel_options(options: SidecarOptions) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", limit),
         ("grpc.max_metadata_size", 64 * 1024),
         ("grpc.so_reuseport", 0),
+        # A burst of calls waits its turn; by default gRPC cancels what exceeds a thousand.
+        ("grpc.server.max_pending_requests", 1_000_000),
+        ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
         # Clients that have gone silently are found out; clients may ping as often.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),

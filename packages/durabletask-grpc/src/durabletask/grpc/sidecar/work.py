@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from durabletask.actions import ContinueAsNew
+from durabletask.actions import CompleteOrchestration, ContinueAsNew
 from durabletask.backend import (
     ActivityResult,
     ActivityWorkItem,
@@ -22,6 +21,7 @@ from durabletask.grpc.protocol import pb
 from durabletask.grpc.sidecar.filters import WorkItemFilter
 from durabletask.grpc.sidecar.items import item_messages
 from durabletask.grpc.sidecar.stream import WorkStream
+from durabletask.state import FailureDetails, OrchestrationStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from durabletask.grpc.sidecar.calls import Call, Unary
     from durabletask.grpc.sidecar.delivery import Delivery
     from durabletask.grpc.sidecar.desk import Desk
+    from durabletask.grpc.sidecar.traces import Traces
 
 __all__ = ["WORK_CALLS", "complete_activity", "complete_turn", "get_work_items", "work_items"]
-
-_log = logging.getLogger("durabletask.grpc.sidecar")
 
 _UNLIMITED = 1000
 """Items of a kind at a time for a worker that states no limit."""
@@ -98,8 +97,8 @@ async def _open_stream(call: Call, request: pb.GetWorkItemsRequest) -> WorkStrea
 def complete_turn(desk: Desk, response: pb.OrchestratorResponse) -> None:
     """Take the answer to a turn. A token that is not out changes nothing.
 
-    Raises:
-        ValueError: an action cannot be carried out; the turn is still out.
+    An instance that asks for what no backend here can do fails with a text that says so: given
+    back, the turn would ask for the same again.
     """
     delivery = desk.find(response.completionToken)
     if delivery is None or not isinstance(delivery.item, OrchestrationWorkItem):
@@ -111,19 +110,33 @@ def complete_turn(desk: Desk, response: pb.OrchestratorResponse) -> None:
             delivery.actions.clear()  # the first chunk may come again after a broken connection
         delivery.actions.extend(response.actions)
     else:
-        actions = _read_actions(delivery, response)
+        actions = _actions(delivery, response)
+        _note_traces(desk.traces, delivery, response, actions)
         desk.take(response.completionToken)
         delivery.source.complete_orchestration(
             delivery.item, OrchestrationResult(actions, _custom_status(response, actions))
         )
 
 
-def _read_actions(delivery: Delivery, response: pb.OrchestratorResponse) -> list[Action]:
+def _note_traces(
+    traces: Traces, delivery: Delivery, response: pb.OrchestratorResponse, actions: list[Action]
+) -> None:
+    if actions and isinstance(actions[-1], CompleteOrchestration):
+        traces.ended(delivery.item.instance_id)
+        return
+    own = response.HasField("orchestrationTraceContext")
+    context = response.orchestrationTraceContext if own else None
+    traces.answered(delivery.item.instance_id, context, [*delivery.actions, *response.actions])
+
+
+def _actions(delivery: Delivery, response: pb.OrchestratorResponse) -> list[Action]:
     try:
         return read_actions([*delivery.actions, *response.actions])
     except ValueError as error:
-        _log.error("a turn of %s cannot be carried out: %s", response.instanceId, error)
-        raise
+        failure = FailureDetails(
+            "durabletask.errors.CapabilityError", str(error), non_retriable=True
+        )
+        return [CompleteOrchestration(OrchestrationStatus.FAILED, failure=failure)]
 
 
 def _custom_status(
@@ -144,6 +157,7 @@ def complete_activity(desk: Desk, response: pb.ActivityResponse) -> None:
             result = ActivityResult(failure=read_failure(response.failureDetails))
         else:
             result = ActivityResult(read_text(response, "result"))
+        desk.traces.completed(delivery.item.instance_id, delivery.item.task_id)
         delivery.source.complete_activity(delivery.item, result)
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from durabletask.backend.capabilities import Capabilities
 from durabletask.errors import (
     BackendClosedError,
+    BackendError,
     BackendUnavailableError,
     ConfigurationError,
+    LaneFencedError,
     UnknownCommitError,
 )
 from durabletask.postgres import schema
@@ -140,13 +142,12 @@ class PostgresStore(Store):
 
     async def close_lane(self, lane: LaneKey) -> None:
         running = self._open
-        session = running.lanes.pop(lane.lane_id, None)
-        link = running.upkeep if session is None else session.link
         try:
-            await link.call(running.verbs.close_lane_v1, running.hub, lane.lane_id, lane.epoch)
+            await running.upkeep.call(
+                running.verbs.close_lane_v1, running.hub, lane.lane_id, lane.epoch
+            )
         finally:
-            if session is not None:
-                await session.link.close()
+            await running.forget(lane)
         running.ear.ring()
 
     async def take_over(self) -> int:
@@ -167,13 +168,17 @@ class PostgresStore(Store):
         # Strictly growing, so that the server can tell a late request from the last one.
         firm = session.polls != session.acked
         session.polls += 1
-        rows = await running.upkeep.call(
-            running.verbs.poll_v1,
-            *(running.hub, lane.lane_id, lane.epoch, session.polls, session.acked, firm),
-            *(sorted(interest.orchestrations), sorted(interest.activities)),
-            *(interest.max_instances, interest.max_activities),
-            *(interest.suspects, max(1, interest.probation_after)),
-        )
+        try:
+            rows = await running.upkeep.call(
+                running.verbs.poll_v1,
+                *(running.hub, lane.lane_id, lane.epoch, session.polls, session.acked, firm),
+                *(sorted(interest.orchestrations), sorted(interest.activities)),
+                *(interest.max_instances, interest.max_activities),
+                *(interest.suspects, max(1, interest.probation_after)),
+            )
+        except LaneFencedError:
+            await running.lost(session, lane)
+            raise
         session.claimed(rows)
         work = read_work(rows)
         running.clock.seen(work.now)
@@ -182,12 +187,19 @@ class PostgresStore(Store):
     async def commit(self, batch: Batch) -> CommitResult:
         running = self._open
         session = running.session(batch.lane)
-        encodings = await running.encode(session, batch)
         try:
+            encodings = await running.encode(session, batch)
+            session.sent = (batch.number, encodings)
             result = await running.commit(session, batch.lane, encodings)
         except ConnectionLostError as error:
-            session.sent = (batch.number, encodings)
+            if session.sent is None:  # it broke before the batch was sent
+                raise
             raise UnknownCommitError(str(error)) from error
+        except BackendError as error:  # an answer: nothing was written
+            session.sent = None
+            if isinstance(error, LaneFencedError):
+                await running.lost(session, batch.lane)
+            raise
         session.applied(encodings, result.refused)
         if encodings[-1].verb != "append_v1":
             running.ear.ring()
@@ -198,12 +210,16 @@ class PostgresStore(Store):
         session = running.session(batch.lane)
         last = batch.turns[-1] if batch.turns else None
         following = None if last is None or last.next is None else last.next.execution_id
-        [row] = await session.link.call(
-            running.verbs.resolve_v1,
-            *(running.hub, batch.lane.lane_id, batch.number),
-            *(last and last.instance_id, last and last.execution_id, last and last.sequence),
-            following,
-        )
+        try:
+            [row] = await session.link.call(
+                running.verbs.resolve_v1,
+                *(running.hub, batch.lane.lane_id, batch.number),
+                *(last and last.instance_id, last and last.execution_id, last and last.sequence),
+                following,
+            )
+        except LaneFencedError:
+            await running.forget(batch.lane)
+            raise
         session.key = LaneKey(batch.lane.lane_id, row["epoch"])
         sent, session.sent = session.sent, None
         if not row["applied"]:
@@ -300,6 +316,7 @@ class Running:
         self.upkeep = Link(connector, options.command_timeout)
         self.reading = Link(connector, options.command_timeout)
         self.lanes: dict[int, LaneSession] = {}
+        self._opening: set[LaneSession] = set()
         self.ordinals = Ordinals(self._ordinals)
         self._options = options
         self.ear: Ear
@@ -315,7 +332,7 @@ class Running:
         """Finish what is under way, and release everything."""
         if hasattr(self, "ear"):
             await self.ear.stop()
-        for session in self.lanes.values():
+        for session in (*self._opening, *self.lanes.values()):
             await session.link.close()
         await self.upkeep.close()
         await self.reading.close()
@@ -328,6 +345,17 @@ class Running:
                 self.connector, self._options, self.hub
             )
         return session
+
+    async def forget(self, lane: LaneKey) -> None:
+        """Be done with a lane, and close its connection, which frees its advisory lock."""
+        session = self.lanes.pop(lane.lane_id, None)
+        if session is not None:
+            await session.link.close()
+
+    async def lost(self, session: LaneSession, lane: LaneKey) -> None:
+        """The server has refused this key. Nothing is lost if it is only an old one of ours."""
+        if session.sent is None and session.key in (None, lane):
+            await self.forget(lane)
 
     def standing(self, row: Record) -> LaneStanding:
         """What the live lanes of the hub know."""
@@ -342,6 +370,7 @@ class Running:
     async def open_lane(self, options: LaneOptions) -> tuple[LaneKey, LaneStanding]:
         """Add a lane, with a connection of its own that holds its advisory lock."""
         session = LaneSession(self.connector, self._options, self.hub)
+        self._opening.add(session)
         try:
             [row] = await session.link.call(
                 self.verbs.open_lane_v1,
@@ -353,6 +382,8 @@ class Running:
         except BaseException:
             await session.link.close()
             raise
+        finally:
+            self._opening.discard(session)
         session.key = LaneKey(row["lane_id"], row["epoch"])
         self.lanes[session.key.lane_id] = session
         return session.key, self.standing(row)

@@ -1,7 +1,7 @@
-"""Kills workers with kill -9 while orchestrations run: `python -m tests.integration.torture.run`.
+"""Trouble of all kinds while orchestrations run: `python -m tests.integration.torture.run`.
 
 This process is the client: it starts instances, raises events and hears of outcomes, all while
-workers come and go. At the end it holds what it has heard against the file and the ledger.
+workers come and go. At the end it holds what it has heard against the store and the ledger.
 """
 
 from __future__ import annotations
@@ -11,13 +11,20 @@ import asyncio
 import random
 import tempfile
 import time
+from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from durabletask.client import TaskHubClient
 
+from tests.servers.postgres import running_server
+
+from .place import Place, store_at
 from .processes import WorkerProcess
 from .programs import program_of
+from .proxy import Proxy
+from .troubles import Rig
 from .verdict import Outcome, check_all
 
 
@@ -26,13 +33,13 @@ class Torture:
     """One run of the torture.
 
     Attributes:
-        file: the database file; the ledger and the log of the workers lie beside it.
+        place: the hub, and where the ledger and the log of the workers lie.
         instances: how many are started, evenly over ``starting`` seconds.
         seed: of all choices of this process.
         ids, outcomes: by number, what was started and what became of it.
     """
 
-    file: Path
+    place: Place
     instances: int = 500
     starting: float = 1.5
     seed: int = 1
@@ -41,7 +48,7 @@ class Torture:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
-        self._client = TaskHubClient(f"sqlite:///{self.file}")
+        self._client = TaskHubClient(self.place.url)
 
     @property
     def unfinished(self) -> int:
@@ -69,13 +76,13 @@ class Torture:
         self.outcomes[number] = Outcome.of(state)
 
     async def check(self) -> int:
-        """Hold everything against the file and the ledger, as a new client sees it.
+        """Hold everything against the store and the ledger, as a new client sees it.
 
         Returns:
             How many activity runs were repetitions.
         """
-        async with TaskHubClient(f"sqlite:///{self.file}") as client:
-            runs = await check_all(self.file, client, self.outcomes, self.ids)
+        async with TaskHubClient(self.place.url) as client:
+            runs = await check_all(self.place, client, self.outcomes, self.ids)
         return runs.total() - len(runs)
 
 
@@ -91,7 +98,7 @@ async def kill_and_start(
         How many instances were unfinished at each kill.
     """
     unfinished: list[int] = []
-    crew = [await WorkerProcess.start(torture.file, **options) for _ in range(workers)]
+    crew = [await WorkerProcess.start(torture.place, **options) for _ in range(workers)]
     running = asyncio.create_task(torture.clients())
     try:
         for _ in range(kills):
@@ -102,7 +109,7 @@ async def kill_and_start(
             await asyncio.sleep(torture.chance.uniform(0.0, 0.7))
             unfinished.append(torture.unfinished)
             await crew[victim].kill()
-            crew[victim] = await WorkerProcess.start(torture.file, **options)
+            crew[victim] = await WorkerProcess.start(torture.place, **options)
         await running
     finally:
         running.cancel()
@@ -112,28 +119,76 @@ async def kill_and_start(
     return unfinished
 
 
-def main() -> None:
+async def make_trouble(torture: Torture, rig: Rig, count: int, workers: int) -> None:
+    """Make so much trouble of all kinds in random order while the clients run; wait for them."""
+    await rig.hire(workers)
+    running = asyncio.create_task(torture.clients())
+    try:
+        troubles: list[str] = []
+        for _ in range(count):
+            if not troubles:  # every kind comes before any comes again
+                troubles = rig.troubles
+                rig.chance.shuffle(troubles)
+            await asyncio.sleep(rig.chance.uniform(0.0, 0.4))
+            await rig.make(troubles.pop())
+        await running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await rig.dismiss()
+
+
+@asynccontextmanager
+async def rig_for(url: str, folder: Path, chance: random.Random, **options: float):  # type: ignore[no-untyped-def]
+    """A rig on the backend of a URL, and the place as a client sees it that nothing disturbs.
+
+    ``sqlite://`` is a new file and ``postgresql://`` a new server behind a proxy; of any other URL
+    only the workers are tortured.
+    """
+    if url == "postgresql://":
+        with running_server() as server:
+            await store_at(server.url()).migrate()
+            async with Proxy(server.port, chance) as proxy:
+                through = server.url().replace(str(server.port), str(proxy.port))
+                through += "?command_timeout=5"
+                rig = Rig(Place(through, folder), chance, options, server, proxy)
+                yield rig, Place(server.url(), folder)
+        return
+    place = Place.in_file(folder / "torture.db") if url == "sqlite://" else Place(url, folder)
+    yield Rig(place, chance, options), place
+
+
+async def torment(given: argparse.Namespace, folder: Path) -> None:
     """Torture once, with what the command line says."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--instances", type=int, default=500)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--backlog", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--file", type=Path, help="a new file; by default a temporary one")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        file = given.file or Path(folder, "torture.db")
-        print(f"seed {given.seed}, file {file}")
-        torture = Torture(file.resolve(), instances=given.instances, seed=given.seed)
+    options = {"local_backlog": given.backlog, "lease": 1.5, "probation_delay": 0.5}
+    chance = random.Random(given.seed)
+    async with rig_for(given.backend, folder, chance, **options) as (rig, place):
+        starting = given.count * 0.25
+        torture = Torture(rig.place, given.instances, starting, given.seed)
         began = time.monotonic()
-        unfinished = asyncio.run(
-            kill_and_start(torture, given.kills, given.workers, local_backlog=given.backlog)
-        )
+        await make_trouble(torture, rig, given.count, given.workers)
         took = time.monotonic() - began
-        repeated = asyncio.run(torture.check())
-    print(f"{given.instances} instances, unfinished at each kill: {unfinished}")
+        torture.place = place
+        repeated = await torture.check()
+    print(f"made: {dict(Counter(rig.done))}")
     print(f"all is well after {took:.1f} s; {repeated} activity runs were repetitions")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=torment.__doc__)
+    add = parser.add_argument
+    add("--backend", default="sqlite://", help="sqlite://, postgresql://, or any other URL")
+    add("--instances", type=int, default=500)
+    add("--count", type=int, default=40, help="of troubles")
+    add("--workers", type=int, default=3)
+    add("--backlog", type=int, default=20)
+    add("--seed", type=int, default=random.randrange(10**6))
+    add("--folder", type=Path, help="an empty one, which is kept; by default a temporary one")
+    given = parser.parse_args()
+    print(f"seed {given.seed}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(torment(given, (given.folder or Path(folder)).resolve()))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from durabletask.client import TaskHubClient
-
 from tests.servers.postgres import running_server
+
+from durabletask.client import TaskHubClient
 
 from .place import Place, store_at
 from .processes import WorkerProcess

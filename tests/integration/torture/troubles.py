@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import asyncpg
+from tests.servers.postgres import PostgresServer
 
+from .place import Place
 from .processes import WorkerProcess
 from .proxy import FAULTS, Fault, Proxy
 
 if TYPE_CHECKING:
-    from tests.servers.postgres import PostgresServer
-
-    from .place import Place
+    from collections.abc import Awaitable, Callable
 
 
 @dataclass

@@ -89,27 +89,30 @@ DEADLY = [
 ]
 
 
-async def work(place: Place, options: StoreOptions) -> None:
-    """Work until SIGTERM."""
-    backend = StoreBackend(store_at(place.url), options)
-    worker = TaskHubWorker(backend=backend)
+def worker_at(place: Place, options: StoreOptions) -> TaskHubWorker:
+    """A worker that knows everything."""
+    worker = TaskHubWorker(backend=StoreBackend(store_at(place.url), options))
     register(worker, place.ledger)
-    _antidote[:] = [place.antidote]
     for orchestrator in (*DEADLY, echoing, holding):
         worker.add_orchestration(orchestrator)
     for activity in (deadly_activity, echo, hold):
         worker.add_activity(activity)
+    return worker
+
+
+async def work(place: Place, options: StoreOptions) -> None:
+    """Work until SIGTERM. If the store cannot be reached at first, try again, as supervisors do."""
+    _antidote[:] = [place.antidote]
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    while True:
+    while not told.is_set():
         try:
-            async with worker:
+            async with worker_at(place, options) as worker:
                 await worker.start()
                 print("ready", flush=True)
                 await told.wait()
-                return
         except BackendUnavailableError:
-            await asyncio.sleep(0.1)  # the server is down just now
+            await asyncio.sleep(0.1)
 
 
 if __name__ == "__main__":

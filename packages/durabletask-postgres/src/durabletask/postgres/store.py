@@ -372,7 +372,9 @@ class Running:
         session = LaneSession(self.connector, self._options, self.hub)
         self._opening.add(session)
         try:
-            [row] = await session.link.call(
+            # One that was opened without our hearing of it owns nothing, and expires.
+            [row] = await self.repeat(
+                session.link,
                 self.verbs.open_lane_v1,
                 *(self.hub, options.worker, round(options.lease * 1e6)),
                 not self.connector.pooled,
@@ -433,12 +435,16 @@ class Running:
         return CommitResult(refused, missing)
 
     async def read(self, verb: str, *arguments: Any) -> list[Record]:
-        """Ask what changes nothing; again for a while, if the connection breaks."""
+        """Ask what changes nothing."""
+        return await self.repeat(self.reading, verb, *arguments)
+
+    async def repeat(self, link: Link, verb: str, *arguments: Any) -> list[Record]:
+        """Ask what may be asked twice; again for a while, if the server cannot be reached."""
         deadline = time.monotonic() + self._options.read_patience
         delay = 0.02
         while True:
             try:
-                return await self.reading.call(verb, *arguments)
+                return await link.call(verb, *arguments)
             except BackendUnavailableError:
                 if time.monotonic() + delay > deadline:
                     raise

@@ -19,11 +19,12 @@ from durabletask.errors import (
 from durabletask.postgres import schema
 from durabletask.postgres.connector import Connector
 from durabletask.postgres.ear import Ear
-from durabletask.postgres.encode import Encoding, encode, foreign, waves
+from durabletask.postgres.encode import Encoding, encode, foreign, start_arguments, waves
 from durabletask.postgres.lane import LaneSession
 from durabletask.postgres.link import ConnectionLostError, Link
 from durabletask.postgres.options import PostgresOptions
 from durabletask.postgres.ordinals import Ordinals
+from durabletask.postgres.outbox import start_within
 from durabletask.postgres.reading import page, query_arguments, record
 from durabletask.postgres.verbs import Verbs
 from durabletask.postgres.work import read_work
@@ -35,11 +36,18 @@ if TYPE_CHECKING:
     from asyncpg import Pool, Record
 
     from durabletask.state import OrchestrationQuery
-    from durabletask.store import Batch, InstanceRecord, Interest, LaneOptions, Work
+    from durabletask.store import (
+        Batch,
+        InstanceRecord,
+        Interest,
+        LaneOptions,
+        NewInstance,
+        Work,
+    )
 
 __all__ = ["PostgresStore"]
 
-CAPABILITIES = Capabilities(name="postgresql")
+CAPABILITIES = Capabilities(name="postgresql", transactional_start=True)
 
 CLEAN = CommitResult()
 
@@ -135,9 +143,15 @@ class PostgresStore(Store):
 
     async def renew_lane(self, lane: LaneKey) -> LaneStanding:
         running = self._open
-        [row] = await running.upkeep.call(
-            running.verbs.renew_lane_v1, running.hub, lane.lane_id, lane.epoch, False
+        session = running.lanes.get(lane.lane_id)
+        # The lane's own connection is mostly busy with commits; only it can take the lock.
+        wanting = session is not None and not session.holds and not running.connector.pooled
+        link = session.link if session is not None and wanting else running.upkeep
+        [row] = await link.call(
+            running.verbs.renew_lane_v1, running.hub, lane.lane_id, lane.epoch, wanting
         )
+        if session is not None and wanting:
+            session.holds = row["present"]
         return running.standing(row)
 
     async def close_lane(self, lane: LaneKey) -> None:
@@ -232,6 +246,13 @@ class PostgresStore(Store):
         running.ear.ring()
         return session.key, result
 
+    async def create_within(self, create: NewInstance, connection: object) -> bool:
+        """Create an instance on an ``asyncpg.Connection``, with a notification if it commits."""
+        running = self._open
+        [ordinal] = await running.ordinals.take(1)
+        arguments = (self._options.task_hub, running.channel, *start_arguments(create, ordinal))
+        return await start_within(connection, running.verbs.start_v1, arguments, self._place)
+
     async def unclaimed(self, older_than: float) -> list[Unclaimed]:
         running = self._open
         age = round(older_than * 1e6)
@@ -308,6 +329,7 @@ class Running:
     """What a store holds while it is open."""
 
     hub: int
+    channel: str | None
 
     def __init__(self, connector: Connector, options: PostgresOptions) -> None:
         self.connector = connector
@@ -325,7 +347,10 @@ class Running:
         """Find or add the hub, and begin to listen."""
         [row] = await self.reading.call(self.verbs.hub_v1, self._options.task_hub)
         self.hub = row[0]
-        self.ear = Ear(self.connector, f"{self._options.schema}_{self.hub}")
+        # Without notifications nobody listens; and sending them is not wanted of such poolers.
+        name = f"{self._options.schema}_{self.hub}"
+        self.channel = None if self.connector.pooled else name
+        self.ear = Ear(self.connector, name)
         self.ear.start()
 
     async def stop(self) -> None:
@@ -369,7 +394,8 @@ class Running:
 
     async def open_lane(self, options: LaneOptions) -> tuple[LaneKey, LaneStanding]:
         """Add a lane, with a connection of its own that holds its advisory lock."""
-        session = LaneSession(self.connector, self._options, self.hub)
+        is_worker = bool(options.orchestrations or options.activities)
+        session = LaneSession(self.connector, self._options, self.hub, is_worker=is_worker)
         self._opening.add(session)
         try:
             # One that was opened without our hearing of it owns nothing, and expires.
@@ -377,7 +403,7 @@ class Running:
                 session.link,
                 self.verbs.open_lane_v1,
                 *(self.hub, options.worker, round(options.lease * 1e6)),
-                not self.connector.pooled,
+                is_worker and not self.connector.pooled,
                 *(list(options.orchestrations), list(options.orchestrations.values())),
                 sorted(options.activities),
             )

@@ -36,6 +36,7 @@ class Torture:
         place: the hub, and where the ledger and the log of the workers lie.
         instances: how many are started, evenly over ``starting`` seconds.
         seed: of all choices of this process.
+        is_open: the client is connected.
         ids, outcomes: by number, what was started and what became of it.
     """
 
@@ -45,6 +46,7 @@ class Torture:
     seed: int = 1
     ids: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    is_open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -58,6 +60,7 @@ class Torture:
     async def clients(self) -> None:
         """Start all instances and wait for their outcomes."""
         async with self._client, asyncio.TaskGroup() as group:
+            self.is_open.set()
             for number in range(self.instances):
                 group.create_task(self._one(number))
 
@@ -124,6 +127,7 @@ async def make_trouble(torture: Torture, rig: Rig, count: int, workers: int) -> 
     await rig.hire(workers)
     running = asyncio.create_task(torture.clients())
     try:
+        await torture.is_open.wait()
         troubles: list[str] = []
         for _ in range(count):
             if not troubles:  # every kind comes before any comes again

@@ -42,9 +42,10 @@ class Rig:
 
     async def dismiss(self) -> None:
         """End the crew, of which nobody may have died by himself."""
+        living = [worker.lives for worker in self.crew]
         for worker in self.crew:
-            assert worker.lives, f"a worker died by itself: see {self.place.log}"
             await worker.kill()
+        assert all(living), f"a worker died by itself: see {self.place.log}"
 
     @property
     def troubles(self) -> list[str]:

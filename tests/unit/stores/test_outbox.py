@@ -1,6 +1,5 @@
 """Starting inside a transaction of the user's own: both happen, or neither does."""
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -101,9 +100,8 @@ async def test_a_finished_instance_is_replaced(client, orders, file):
         assert (await client.get_orchestration_state("order")).result == 1
         await place(client, orders, 3, instance_id="order", reuse_id_policy=policy)
         orders.commit()
-        async with asyncio.timeout(10):
-            while (await client.get_orchestration_state("order")).result != 3:
-                await asyncio.sleep(0.01)
+        state = await client.wait_for_orchestration_completion("order", timeout=10)
+        assert state.result == 3
 
 
 async def test_an_attached_database_will_do(client, file, tmp_path):

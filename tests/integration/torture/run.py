@@ -14,7 +14,9 @@ import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.servers.postgres import running_server
 
@@ -27,6 +29,9 @@ from .proxy import Proxy
 from .troubles import Rig
 from .verdict import Outcome, check_all
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
 
 @dataclass
 class Torture:
@@ -35,6 +40,7 @@ class Torture:
     Attributes:
         place: the hub, and where the ledger and the log of the workers lie.
         instances: how many are started, evenly over ``starting`` seconds.
+        only: name of the only program to start instances of.
         seed: of all choices of this process.
         is_open: the client is connected.
         ids, outcomes: by number, what was started and what became of it.
@@ -44,6 +50,7 @@ class Torture:
     instances: int = 500
     starting: float = 1.5
     seed: int = 1
+    only: str | None = None
     ids: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,11 +68,19 @@ class Torture:
         """Start all instances and wait for their outcomes."""
         async with self._client, asyncio.TaskGroup() as group:
             self.is_open.set()
-            for number in range(self.instances):
-                group.create_task(self._one(number))
+            for place, number in enumerate(self._numbers()):
+                group.create_task(self._one(number, self.starting * place / self.instances))
 
-    async def _one(self, number: int) -> None:
-        await asyncio.sleep(self.starting * number / self.instances)
+    def _numbers(self) -> Iterator[int]:
+        wanted = (
+            number
+            for number in count()
+            if self.only in (None, program_of(number).orchestrator.__name__)
+        )
+        return islice(wanted, self.instances)
+
+    async def _one(self, number: int, delay: float) -> None:
+        await asyncio.sleep(delay)
         program = program_of(number)
         instance_id = await self._client.schedule_new_orchestration(
             program.orchestrator,
@@ -122,16 +137,18 @@ async def kill_and_start(
     return unfinished
 
 
-async def make_trouble(torture: Torture, rig: Rig, count: int, workers: int) -> None:
-    """Make so much trouble of all kinds in random order while the clients run; wait for them."""
+async def make_trouble(
+    torture: Torture, rig: Rig, rounds: int, workers: int, kinds: Sequence[str] = ()
+) -> None:
+    """Make trouble so often while the clients run, of some or all kinds; wait for the clients."""
     await rig.hire(workers)
     running = asyncio.create_task(torture.clients())
     try:
         await torture.is_open.wait()
         troubles: list[str] = []
-        for _ in range(count):
+        for _ in range(rounds):
             if not troubles:  # every kind comes before any comes again
-                troubles = rig.troubles
+                troubles = list(kinds or rig.troubles)
                 rig.chance.shuffle(troubles)
             await asyncio.sleep(rig.chance.uniform(0.0, 0.4))
             await rig.make(troubles.pop())
@@ -143,7 +160,9 @@ async def make_trouble(torture: Torture, rig: Rig, count: int, workers: int) -> 
 
 
 @asynccontextmanager
-async def rig_for(url: str, folder: Path, chance: random.Random, **options: float):  # type: ignore[no-untyped-def]
+async def rig_for(
+    url: str, folder: Path, chance: random.Random, **options: float
+) -> AsyncIterator[tuple[Rig, Place]]:
     """A rig on the backend of a URL, and the place as a client sees it that nothing disturbs.
 
     ``sqlite://`` is a new file and ``postgresql://`` a new server behind a proxy; of any other URL

@@ -18,7 +18,8 @@ from durabletask.client import TaskHubClient
 from durabletask.state import OrchestrationStatus
 
 from .torture.ledger import Ledger
-from .torture.processes import WorkerProcess, ledger_of
+from .torture.place import Place
+from .torture.processes import WorkerProcess
 from .torture.run import Torture, kill_and_start
 from .torture.verdict import check_file
 from .torture.worker import DEADLY
@@ -27,23 +28,23 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def place(tmp_path: Path) -> Place:
     """A database file that does not exist yet."""
-    return tmp_path / "torture.db"
+    return Place.in_file(tmp_path / "torture.db")
 
 
-def runs_in(file: Path) -> int:
+def runs_in(place: Place) -> int:
     """How many activity runs have begun."""
-    ledger = Ledger(ledger_of(file))
+    ledger = Ledger(place.ledger)
     try:
         return ledger.runs().total()
     finally:
         ledger.close()
 
 
-def lanes_opened_in(file: Path) -> int:
+def lanes_opened_in(place: Place) -> int:
     """How many lanes there have ever been; a worker that was fenced opens another."""
-    with closing(sqlite3.connect(file)) as database:
+    with closing(sqlite3.connect(place.file)) as database:
         (number,) = database.execute(
             "SELECT seq FROM sqlite_sequence WHERE name = 'lanes'"
         ).fetchone()
@@ -59,26 +60,26 @@ async def until(condition, *, within: float) -> float:
     return time.monotonic() - began
 
 
-async def test_one_worker_is_killed_again_and_again(file):
+async def test_one_worker_is_killed_again_and_again(place):
     """**turn-atomic**, **activity-once**: six kills among 500 instances change no outcome."""
-    torture = Torture(file, instances=500, seed=1)
+    torture = Torture(place, instances=500, seed=1)
     unfinished = await kill_and_start(torture, kills=6)
     assert unfinished[2] > 100, "the kills came too late to be of any interest"
     assert await torture.check() > 0, "no activity was ever interrupted"
 
 
 @pytest.mark.parametrize("backlog", [1000, 3], ids=["local", "queued"])
-async def test_two_workers_are_killed_in_turn(file, backlog):
+async def test_two_workers_are_killed_in_turn(place, backlog):
     """**turn-single**: one goes on while the other is killed, and both take over."""
-    torture = Torture(file, instances=300, seed=2)
+    torture = Torture(place, instances=300, seed=2)
     await kill_and_start(torture, 4, workers=2, local_backlog=backlog, probation_delay=1.0)
     await torture.check()
 
 
-async def test_the_survivor_takes_over_alone(file):
+async def test_the_survivor_takes_over_alone(place):
     """**failure-infra**: nobody starts the killed worker again; the other one finishes it all."""
-    torture = Torture(file, instances=200, seed=3)
-    async with await WorkerProcess.ready(file) as one, await WorkerProcess.ready(file) as other:
+    torture = Torture(place, instances=200, seed=3)
+    async with await WorkerProcess.ready(place) as one, await WorkerProcess.ready(place) as other:
         running = asyncio.create_task(torture.clients())
         await asyncio.sleep(1.0)
         await one.kill()
@@ -88,9 +89,9 @@ async def test_the_survivor_takes_over_alone(file):
     await torture.check()
 
 
-def is_locked(file: Path) -> bool:
+def is_locked(place: Place) -> bool:
     """Whether some process is in the middle of a write transaction."""
-    with closing(sqlite3.connect(file, timeout=0)) as database:
+    with closing(sqlite3.connect(place.file, timeout=0)) as database:
         try:
             database.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
@@ -98,7 +99,7 @@ def is_locked(file: Path) -> bool:
     return False
 
 
-async def freeze(worker: WorkerProcess, file: Path) -> None:
+async def freeze(worker: WorkerProcess, place: Place) -> None:
     """Freeze a worker, but not inside a transaction.
 
     SQLite's lock stays with a process that is frozen there, and all others wait for it: that is
@@ -108,24 +109,24 @@ async def freeze(worker: WorkerProcess, file: Path) -> None:
         worker.freeze()
         # Long enough for the other worker's transactions to end.
         for _ in range(20):
-            if not is_locked(file):
+            if not is_locked(place):
                 return
             await asyncio.sleep(0.01)
         worker.thaw()
         await asyncio.sleep(0.02)
 
 
-async def test_a_frozen_worker_is_fenced(file):
+async def test_a_frozen_worker_is_fenced(place):
     """**turn-single**: a worker that lost its lease cannot commit, however late it wakes up."""
-    torture = Torture(file, instances=300, starting=7.0, seed=4)
+    torture = Torture(place, instances=300, starting=7.0, seed=4)
     async with (
-        await WorkerProcess.ready(file, lease=1.5) as one,
-        await WorkerProcess.ready(file, lease=1.5) as other,
+        await WorkerProcess.ready(place, lease=1.5) as one,
+        await WorkerProcess.ready(place, lease=1.5) as other,
     ):
         running = asyncio.create_task(torture.clients())
         for worker in (one, other):
             await asyncio.sleep(0.7)
-            await freeze(worker, file)
+            await freeze(worker, place)
             await asyncio.sleep(3.0)
             worker.thaw()
         await running
@@ -133,14 +134,14 @@ async def test_a_frozen_worker_is_fenced(file):
         assert one.lives and other.lives
         await one.stop()
         await other.stop()
-    assert lanes_opened_in(file) >= 5, "the client's, one for each worker, and one after its sleep"
+    assert lanes_opened_in(place) >= 5, "the client's, one for each worker, and one after its sleep"
     await torture.check()
 
 
-async def test_another_process_is_woken_within_milliseconds(file):
+async def test_another_process_is_woken_within_milliseconds(place):
     """A start here wakes the worker there, and its completion wakes us."""
     latencies = []
-    async with await WorkerProcess.ready(file), TaskHubClient(f"sqlite:///{file}") as client:
+    async with await WorkerProcess.ready(place), TaskHubClient(place.url) as client:
         for number in range(40):
             began = time.monotonic()
             started = await client.schedule_new_orchestration("echoing", input=number)
@@ -154,28 +155,28 @@ async def test_another_process_is_woken_within_milliseconds(file):
 
 
 @pytest.mark.parametrize("standby", [True, False], ids=["standby", "restart"])
-async def test_a_thousand_busy_instances_change_hands_quickly(file, standby):
+async def test_a_thousand_busy_instances_change_hands_quickly(place, standby):
     """**failure-infra**: every interrupted activity of a dead worker runs again soon."""
     count = 1000
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(TaskHubClient(f"sqlite:///{file}"))
-        first = await stack.enter_async_context(await WorkerProcess.ready(file))
+        client = await stack.enter_async_context(TaskHubClient(place.url))
+        first = await stack.enter_async_context(await WorkerProcess.ready(place))
         starts = (client.schedule_new_orchestration("holding", input=60) for _ in range(count))
         await asyncio.gather(*starts)
-        await until(lambda: runs_in(file) == count, within=20)
+        await until(lambda: runs_in(place) == count, within=20)
         if standby:
-            await stack.enter_async_context(await WorkerProcess.ready(file))
+            await stack.enter_async_context(await WorkerProcess.ready(place))
         killed = await first.kill()
         if not standby:
-            await stack.enter_async_context(await WorkerProcess.ready(file))
-        await until(lambda: runs_in(file) == 2 * count, within=20)
+            await stack.enter_async_context(await WorkerProcess.ready(place))
+        await until(lambda: runs_in(place) == 2 * count, within=20)
         took = time.monotonic() - killed
     print(f"{count} busy instances taken over in {took:.2f} s")
     assert took < 4.0  # 2 s on a quiet machine
 
 
 @pytest.mark.parametrize("deadly", DEADLY, ids=lambda deadly: deadly.__name__)
-async def test_a_poisonous_instance_is_set_aside(file, deadly):
+async def test_a_poisonous_instance_is_set_aside(place, deadly):
     """**failure-poison**: what kills its worker five times is parked; all else gets on."""
     deaths = 0
     eager = {"probation_delay": 0.2, "poll_interval": 0.2}
@@ -183,12 +184,12 @@ async def test_a_poisonous_instance_is_set_aside(file, deadly):
     async def keep_one_alive():
         nonlocal deaths
         while True:
-            async with await WorkerProcess.start(file, **eager) as worker:
+            async with await WorkerProcess.start(place, **eager) as worker:
                 await worker.is_ready()
                 await worker.ended()
                 deaths += 1
 
-    async with TaskHubClient(f"sqlite:///{file}") as client:
+    async with TaskHubClient(place.url) as client:
         supervisor = asyncio.create_task(keep_one_alive())
         try:
             others = [
@@ -210,7 +211,7 @@ async def test_a_poisonous_instance_is_set_aside(file, deadly):
                 assert done.runtime_status is OrchestrationStatus.COMPLETED
             assert deaths == 5
 
-            file.with_suffix(".antidote").touch()
+            place.antidote.touch()
             await client.resume_orchestration(poison)
             state = await client.wait_for_orchestration_completion(
                 poison, timeout=timedelta(seconds=10)
@@ -220,4 +221,4 @@ async def test_a_poisonous_instance_is_set_aside(file, deadly):
         finally:
             supervisor.cancel()
             await asyncio.gather(supervisor, return_exceptions=True)
-    check_file(file)
+    check_file(place.file)

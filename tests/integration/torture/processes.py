@@ -8,7 +8,10 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from .place import Place
 
 ROOT = Path(__file__).parents[3]
 
@@ -16,19 +19,19 @@ _PATIENCE = 30.0
 
 
 class WorkerProcess:
-    """One worker process on a file. Its errors go to ``worker.log`` beside the file."""
+    """One worker process of a place."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     @classmethod
-    async def start(cls, file: Path, **options: float) -> Self:
+    async def start(cls, place: Place, **options: float) -> Self:
         """Start a worker, which may not be ready yet; ``options`` are those of StoreOptions."""
-        with file.with_name("worker.log").open("ab") as log:
+        with place.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", f"{__package__}.worker"),
-                *(str(file), str(ledger_of(file)), json.dumps(options)),
+                *(place.url, str(place.folder), json.dumps(options)),
                 cwd=ROOT,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -36,9 +39,9 @@ class WorkerProcess:
         return cls(process)
 
     @classmethod
-    async def ready(cls, file: Path, **options: float) -> Self:
+    async def ready(cls, place: Place, **options: float) -> Self:
         """Start a worker and wait until work can flow."""
-        worker = await cls.start(file, **options)
+        worker = await cls.start(place, **options)
         assert await worker.is_ready(), "the worker died: see worker.log"
         return worker
 
@@ -88,8 +91,3 @@ class WorkerProcess:
 
     async def __aexit__(self, *_: object) -> None:
         await self.kill()
-
-
-def ledger_of(file: Path) -> Path:
-    """The ledger beside a database file."""
-    return file.with_suffix(".ledger")

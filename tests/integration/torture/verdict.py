@@ -21,7 +21,6 @@ from durabletask.history import (
 from durabletask.state import OrchestrationQuery
 
 from .ledger import Ledger, Run
-from .processes import ledger_of
 from .programs import ROUNDS, program_of
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 
     from durabletask.client import TaskHubClient
     from durabletask.state import OrchestrationState
+
+    from .place import Place
 
 _CAUSES = {
     TaskCompleted: TaskScheduled,
@@ -112,7 +113,7 @@ def check_ledger(
 
 
 async def check_all(
-    file: Path, client: TaskHubClient, outcomes: dict[int, Outcome], ids: dict[int, str]
+    place: Place, client: TaskHubClient, outcomes: dict[int, Outcome], ids: dict[int, str]
 ) -> Counter[Run]:
     """All of the above, and that every outcome is the expected one and still the same.
 
@@ -135,11 +136,12 @@ async def check_all(
         state = states[instance_id]
         assert state.result == program_of(number).result(number), instance_id
         assert Outcome.of(state) == outcomes[number], f"the outcome of {instance_id} has changed"
-    ledger = Ledger(ledger_of(file))
+    ledger = Ledger(place.ledger)
     try:
         runs = ledger.runs()
     finally:
         ledger.close()
     check_ledger(runs, scheduled, outcomes, ids)
-    check_file(file)
+    if place.url.startswith("sqlite"):
+        check_file(place.file)
     return runs

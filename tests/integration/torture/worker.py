@@ -1,4 +1,4 @@
-"""The process that is killed: `python -m tests.integration.torture.worker FILE LEDGER OPTIONS`.
+"""The process that is killed: `python -m tests.integration.torture.worker URL FOLDER OPTIONS`.
 
 It says "ready" when work can flow and works until it is killed, or told to stop by SIGTERM.
 """
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from durabletask import task
+from durabletask.errors import BackendUnavailableError
 from durabletask.store import StoreBackend, StoreOptions
-from durabletask.stores.sqlite import SQLiteStore
 from durabletask.worker import TaskHubWorker
 
+from .place import Place, store_at
 from .programs import note, register
 
 _antidote: list[Path] = []
@@ -88,28 +89,36 @@ DEADLY = [
 ]
 
 
-async def work(file: Path, ledger: Path, options: StoreOptions) -> None:
-    """Work until SIGTERM."""
-    backend = StoreBackend(SQLiteStore(file), options)
-    worker = TaskHubWorker(backend=backend)
-    register(worker, ledger)
-    _antidote[:] = [file.with_suffix(".antidote")]
+def worker_at(place: Place, options: StoreOptions) -> TaskHubWorker:
+    """A worker that knows everything."""
+    worker = TaskHubWorker(backend=StoreBackend(store_at(place.url), options))
+    register(worker, place.ledger)
     for orchestrator in (*DEADLY, echoing, holding):
         worker.add_orchestration(orchestrator)
     for activity in (deadly_activity, echo, hold):
         worker.add_activity(activity)
+    return worker
+
+
+async def work(place: Place, options: StoreOptions) -> None:
+    """Work until SIGTERM. If the store cannot be reached at first, try again, as supervisors do."""
+    _antidote[:] = [place.antidote]
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    async with worker:
-        await worker.start()
-        print("ready", flush=True)
-        await told.wait()
+    while not told.is_set():
+        try:
+            async with worker_at(place, options) as worker:
+                await worker.start()
+                print("ready", flush=True)
+                await told.wait()
+        except BackendUnavailableError:
+            await asyncio.sleep(0.1)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("file", type=Path)
-    parser.add_argument("ledger", type=Path)
+    parser.add_argument("url")
+    parser.add_argument("folder", type=Path)
     parser.add_argument("options", type=json.loads, help="of the store, as JSON")
     given = parser.parse_args()
-    asyncio.run(work(given.file, given.ledger, StoreOptions(**given.options)))
+    asyncio.run(work(Place(given.url, given.folder), StoreOptions(**given.options)))

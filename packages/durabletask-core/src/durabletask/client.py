@@ -121,6 +121,7 @@ class TaskHubClient:
         version: str | None = None,
         tags: Mapping[str, str] | None = None,
         reuse_id_policy: ReusePolicy | None = None,
+        connection: object = None,
     ) -> str:
         """Start an instance; it exists durably when this returns.
 
@@ -132,12 +133,16 @@ class TaskHubClient:
             version: what ``ctx.version`` shows; None takes the decorator's.
             tags: text to text, kept with the instance and usable in queries.
             reuse_id_policy: what to do if the id is taken; None refuses.
+            connection: start it as part of the transaction that is open on this connection to the
+                backend's database: it exists if and when that is committed. An
+                ``asyncpg.Connection`` for PostgreSQL, a ``sqlite3.Connection`` for SQLite.
 
         Returns:
             The instance id.
 
         Raises:
             InstanceAlreadyExistsError: the id is taken, finished or not.
+            CapabilityError: the backend cannot start within a transaction of others.
             SerializationError, PayloadTooLargeError: the input cannot be stored.
             InvalidRequestError, ArgumentTypeError: an argument is unusable. In each case nothing
                 was written.
@@ -159,6 +164,8 @@ class TaskHubClient:
         async with self._backend() as backend:
             if reuse_id_policy is not None and reuse_id_policy != _REFUSE:
                 backend.capabilities.require("reuse_policy")
+            if connection is not None:
+                return await backend.create_instance_within(request, connection)
             return await backend.create_instance(request)
 
     # --- watching ------------------------------------------------------------------------------

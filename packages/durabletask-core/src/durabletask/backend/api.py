@@ -149,6 +149,19 @@ class Backend(ABC):
             InstanceAlreadyExistsError: the id is taken and ``request.reuse`` does not allow it.
         """
 
+    async def create_instance_within(self, request: StartRequest, connection: object) -> str:
+        """As ``create_instance``, as part of a transaction that is open on ``connection``.
+
+        The instance exists if and when the caller commits. For backends with the capability
+        ``transactional_start``, which say what a connection is.
+
+        Raises:
+            CapabilityError: the backend lacks it.
+            ArgumentTypeError, InvalidRequestError: the connection is none, is another database's,
+                or has no open transaction.
+        """
+        raise CapabilityError("transactional_start", self.capabilities.name)
+
     @abstractmethod
     async def get_instance(
         self, instance_id: str, *, fetch_payloads: bool = True

@@ -22,6 +22,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         rewind, restart: those client calls work.
         entities: entity work items and entity client calls work.
         parking: an instance can be set aside with a reason instead of failing.
+        transactional_start: an instance can be started inside a transaction of the caller's.
         max_payload_bytes: largest payload, in bytes of UTF-8 JSON.
     """
 
@@ -35,6 +36,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     restart: bool = False
     entities: bool = False
     parking: bool = True
+    transactional_start: bool = False
     max_payload_bytes: int = 16 * 1024 * 1024
 
     def require(self, capability: str) -> None:

@@ -23,12 +23,14 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from durabletask.errors import CapabilityError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from durabletask.backend.capabilities import Capabilities
     from durabletask.state import OrchestrationQuery
-    from durabletask.store.batch import Batch, CommitResult, LaneKey
+    from durabletask.store.batch import Batch, CommitResult, LaneKey, NewInstance
     from durabletask.store.record import (
         InstanceRecord,
         Interest,
@@ -173,6 +175,21 @@ class Store(ABC):
         Raises:
             LaneFencedError: the lane was taken over meanwhile.
         """
+
+    async def create_within(self, create: NewInstance, connection: object) -> bool:
+        """Create an instance that nobody owns, in a transaction that is open on ``connection``.
+
+        For stores that declare ``transactional_start``. What is written becomes visible, and is
+        found by a poll, if and when the caller commits.
+
+        Returns:
+            False if the id is taken; then nothing was written.
+
+        Raises:
+            CapabilityError: the store lacks it.
+            ArgumentTypeError, InvalidRequestError: the connection cannot be used for this.
+        """
+        raise CapabilityError("transactional_start", self.capabilities.name)
 
     @abstractmethod
     async def unclaimed(self, older_than: float) -> list[Unclaimed]:

@@ -122,8 +122,8 @@ class StoreBackend(Backend):
 
     # --- client half: starting and signalling --------------------------------------------------
 
-    async def create_instance(self, request: StartRequest) -> str:
-        self._check_open()
+    def _new_instance(self, request: StartRequest, now: int, *, owned: bool) -> NewInstance:
+        """The row of a new instance. Raises as ``create_instance`` for what cannot be stored."""
         check_text(request.name, "the name of an orchestration")
         if request.tags is not None:
             checked_tags(request.tags)
@@ -132,9 +132,7 @@ class StoreBackend(Backend):
         replace = _replaceable(request.reuse.replace) if request.reuse.replace else frozenset()
         if request.instance_id is not None:
             check_instance_id(request.instance_id)
-        now = self._store.now()
-        source = self._eager_source(request, now)
-        row = NewInstance(
+        return NewInstance(
             instance_id=request.instance_id or new_instance_id(self._chance),
             execution_id=new_execution_id(now, self._chance),
             name=request.name,
@@ -143,9 +141,23 @@ class StoreBackend(Backend):
             tags=request.tags,
             created_at=now,
             start_at=request.start_at or 0,
-            owned=source is not None,
+            owned=owned,
             replace=replace,
         )
+
+    async def create_instance_within(self, request: StartRequest, connection: object) -> str:
+        self._check_open()
+        self.capabilities.require("transactional_start")
+        row = self._new_instance(request, self._store.now(), owned=False)
+        if not await self._store.create_within(row, connection) and not request.reuse.ignore:
+            raise InstanceAlreadyExistsError(row.instance_id)
+        return row.instance_id
+
+    async def create_instance(self, request: StartRequest) -> str:
+        self._check_open()
+        now = self._store.now()
+        source = self._eager_source(request, now)
+        row = self._new_instance(request, now, owned=source is not None)
         lane = source.lane if source is not None else await self._client_lane()
         created: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         lane.pending.creates.append(row)

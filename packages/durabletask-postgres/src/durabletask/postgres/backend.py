@@ -22,7 +22,8 @@ class PostgresBackend(StoreBackend):
     """Runs orchestrations in a PostgreSQL database.
 
     Args:
-        source: a DSN, or an open ``asyncpg.Pool``; see :class:`PostgresStore`.
+        source: a DSN, or an open ``asyncpg.Pool``, to be closed after the backend; see
+            :class:`PostgresStore`.
         task_hub_name: the hub, if ``options`` does not name one.
         schema: the schema, if ``options`` does not name one.
         options: see :class:`PostgresOptions`.

@@ -60,6 +60,7 @@ class Connector:
             BackendUnavailableError: it is not, with the remedy.
         """
         connection = await self.connect(prepared=False)
+        told = connection.get_server_pid()
         try:
             async with connection.transaction(readonly=True):
                 [[pid, standby, version]] = await connection.fetch(_PROBE)
@@ -79,7 +80,7 @@ class Connector:
             )
         if self._options.pooling == "auto":
             # A pooler tells its clients process ids of its own.
-            self.pooled = pid != connection.get_server_pid()
+            self.pooled = pid != told
 
     async def connect(self, *, prepared: bool = True) -> Connection:
         """A new connection, to be given back with ``release``.
@@ -134,6 +135,14 @@ class Connector:
             task = asyncio.ensure_future(_returned(self._source, connection))
             self._returning.add(task)
             task.add_done_callback(self._returning.discard)
+
+    @staticmethod
+    def is_alive(connection: Connection) -> bool:
+        """Whether a connection can be used; one that its pool has taken back cannot."""
+        try:
+            return not connection.is_closed()
+        except asyncpg.InterfaceError:
+            return False
 
     @property
     def is_settled(self) -> bool:

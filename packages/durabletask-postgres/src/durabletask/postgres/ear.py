@@ -53,6 +53,7 @@ class Ear:
         self._wake: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._rung = asyncio.Event()
+        self._own = 0
 
     def start(self) -> None:
         """Begin to listen."""
@@ -74,6 +75,10 @@ class Ear:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    def _heard(self, _: object, pid: int, *__: object) -> None:
+        if pid != self._own:
+            self._hear()
 
     def _hear(self) -> None:
         if self._wake is not None:
@@ -98,28 +103,28 @@ class Ear:
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))
             except asyncio.CancelledError:
                 with contextlib.suppress(*TROUBLE):
-                    if self._rung.is_set():
-                        await self._tell(connection)
-                    await self._connector.release(connection)
+                    if self._connector.is_alive(connection):
+                        await self._leave(connection)
                 raise
 
     async def _attend(self, connection: Connection) -> None:
         """Listen and tell until the connection breaks."""
-        own = connection.get_server_pid()
-
-        def heard(_: object, pid: int, *__: object) -> None:
-            if pid != own:
-                self._hear()
-
+        self._own = connection.get_server_pid()
         connection.add_termination_listener(lambda _: self._rung.set())
-        await connection.add_listener(self._channel, heard)
+        await connection.add_listener(self._channel, self._heard)
         self._hear()  # there may have been hints while nobody listened
         while True:
             await self._rung.wait()
-            if connection.is_closed():
+            if not self._connector.is_alive(connection):
                 raise ConnectionResetError("the server has closed it")
             await self._tell(connection)
             await asyncio.sleep(_WINDOW)
+
+    async def _leave(self, connection: Connection) -> None:
+        if self._rung.is_set():
+            await self._tell(connection)
+        await connection.remove_listener(self._channel, self._heard)
+        await self._connector.release(connection)
 
     async def _tell(self, connection: Connection) -> None:
         self._rung.clear()  # before the telling: what is written meanwhile deserves another

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from durabletask.store import Message, NewInstance, Turn
 
-__all__ = ["Encoding", "Owned", "encode", "foreign", "waves"]
+__all__ = ["Encoding", "Owned", "encode", "foreign", "start_arguments", "waves"]
 
 
 class Owned(NamedTuple):
@@ -151,21 +151,7 @@ def is_submission(batch: Batch) -> bool:
 
 def submission(batch: Batch, ordinals: Sequence[int]) -> Encoding:
     """The call of a client."""
-    creates = [
-        (
-            ordinal,
-            new.instance_id,
-            new.execution_id,
-            new.name,
-            new.version,
-            new.input,
-            None if new.tags is None else to_json(new.tags).decode(),
-            new.created_at,
-            new.start_at,
-            " ".join(new.replace) or None,
-        )
-        for new, ordinal in zip(batch.creates, ordinals, strict=True)
-    ]
+    creates = [start_arguments(*pair) for pair in zip(batch.creates, ordinals, strict=True)]
     replacing = any(new.replace for new in batch.creates)
     arguments = (
         batch.number,
@@ -174,6 +160,22 @@ def submission(batch: Batch, ordinals: Sequence[int]) -> Encoding:
         *columns(message_rows(batch.messages), 6),
     )
     return Encoding("submit_v1", arguments, {}, set())
+
+
+def start_arguments(new: NewInstance, ordinal: int) -> tuple[Any, ...]:
+    """An instance that a client creates."""
+    return (
+        ordinal,
+        new.instance_id,
+        new.execution_id,
+        new.name,
+        new.version,
+        new.input,
+        None if new.tags is None else to_json(new.tags).decode(),
+        new.created_at,
+        new.start_at,
+        " ".join(new.replace) or None,
+    )
 
 
 class Encoder:

@@ -26,13 +26,23 @@ class LaneSession:
     that it still is the owner; so what is known from earlier commits need not be read.
 
     Attributes:
+        is_worker: it can own something. Nobody needs to know that a client is dead.
         key: None until the lane is open.
         owned: instances that it is known to own; it may own others.
         polls, acked: number of the last poll, and of the last whose answer has arrived.
+        holds: whether the connection holds the lane's advisory lock, as it should.
         sent: the last batch of which it is not known whether it was applied.
     """
 
-    def __init__(self, connector: Connector, options: PostgresOptions, hub: int) -> None:
+    def __init__(
+        self,
+        connector: Connector,
+        options: PostgresOptions,
+        hub: int,
+        *,
+        is_worker: bool = False,
+    ) -> None:
+        self.is_worker = is_worker
         self._connector = connector
         self._renew = f'SELECT present FROM "{options.schema}".renew_lane_v1($1, $2, $3, true)'
         self._hub = hub
@@ -41,14 +51,16 @@ class LaneSession:
         self.owned: dict[str, Owned] = {}
         self.polls = 0
         self.acked = 0
+        self.holds = True
         self.sent: tuple[int, list[Encoding]] | None = None
 
     async def _greet(self, connection: Connection) -> None:
         """Take the advisory lock anew, on a connection that replaces a broken one."""
-        if self.key is None or self._connector.pooled:
+        if self.key is None or not self.is_worker or self._connector.pooled:
             return
         try:
-            await connection.fetch(self._renew, self._hub, self.key.lane_id, self.key.epoch)
+            key = (self.key.lane_id, self.key.epoch)
+            self.holds = await connection.fetchval(self._renew, self._hub, *key)
         except Exception as error:
             # The lane is lost, as the call that comes next will find.
             if getattr(error, "sqlstate", None) != FENCED:

@@ -84,7 +84,7 @@ class Link:
         if self._is_closed:
             raise BackendClosedError("the PostgreSQL store was closed during the call")
         if self._connection is not None:
-            if not self._connection.is_closed():
+            if self._connector.is_alive(self._connection):
                 return self._connection
             self._drop()
         self._connection = connection = await self._connector.connect()
@@ -115,7 +115,7 @@ class Link:
         self._is_closed = True
         async with self._lock:
             connection, self._connection = self._connection, None
-            if connection is not None and not connection.is_closed():
+            if connection is not None and self._connector.is_alive(connection):
                 try:
                     await self._connector.release(connection)
                 except TROUBLE:

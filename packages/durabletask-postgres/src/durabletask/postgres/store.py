@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 from durabletask.backend.capabilities import Capabilities
 from durabletask.errors import (
     BackendClosedError,
+    BackendError,
     BackendUnavailableError,
     ConfigurationError,
+    LaneFencedError,
     UnknownCommitError,
 )
 from durabletask.postgres import schema
 from durabletask.postgres.connector import Connector
 from durabletask.postgres.ear import Ear
-from durabletask.postgres.encode import Encoding, encode, foreign, waves
+from durabletask.postgres.encode import Encoding, encode, foreign, start_arguments, waves
 from durabletask.postgres.lane import LaneSession
 from durabletask.postgres.link import ConnectionLostError, Link
 from durabletask.postgres.options import PostgresOptions
 from durabletask.postgres.ordinals import Ordinals
+from durabletask.postgres.outbox import start_within
 from durabletask.postgres.reading import page, query_arguments, record
 from durabletask.postgres.verbs import Verbs
 from durabletask.postgres.work import read_work
@@ -33,11 +36,18 @@ if TYPE_CHECKING:
     from asyncpg import Pool, Record
 
     from durabletask.state import OrchestrationQuery
-    from durabletask.store import Batch, InstanceRecord, Interest, LaneOptions, Work
+    from durabletask.store import (
+        Batch,
+        InstanceRecord,
+        Interest,
+        LaneOptions,
+        NewInstance,
+        Work,
+    )
 
 __all__ = ["PostgresStore"]
 
-CAPABILITIES = Capabilities(name="postgresql")
+CAPABILITIES = Capabilities(name="postgresql", transactional_start=True)
 
 CLEAN = CommitResult()
 
@@ -133,20 +143,25 @@ class PostgresStore(Store):
 
     async def renew_lane(self, lane: LaneKey) -> LaneStanding:
         running = self._open
-        [row] = await running.upkeep.call(
-            running.verbs.renew_lane_v1, running.hub, lane.lane_id, lane.epoch, False
+        session = running.lanes.get(lane.lane_id)
+        # The lane's own connection is mostly busy with commits; only it can take the lock.
+        wanting = session is not None and not session.holds and not running.connector.pooled
+        link = session.link if session is not None and wanting else running.upkeep
+        [row] = await link.call(
+            running.verbs.renew_lane_v1, running.hub, lane.lane_id, lane.epoch, wanting
         )
+        if session is not None and wanting:
+            session.holds = row["present"]
         return running.standing(row)
 
     async def close_lane(self, lane: LaneKey) -> None:
         running = self._open
-        session = running.lanes.pop(lane.lane_id, None)
-        link = running.upkeep if session is None else session.link
         try:
-            await link.call(running.verbs.close_lane_v1, running.hub, lane.lane_id, lane.epoch)
+            await running.upkeep.call(
+                running.verbs.close_lane_v1, running.hub, lane.lane_id, lane.epoch
+            )
         finally:
-            if session is not None:
-                await session.link.close()
+            await running.forget(lane)
         running.ear.ring()
 
     async def take_over(self) -> int:
@@ -167,13 +182,17 @@ class PostgresStore(Store):
         # Strictly growing, so that the server can tell a late request from the last one.
         firm = session.polls != session.acked
         session.polls += 1
-        rows = await running.upkeep.call(
-            running.verbs.poll_v1,
-            *(running.hub, lane.lane_id, lane.epoch, session.polls, session.acked, firm),
-            *(sorted(interest.orchestrations), sorted(interest.activities)),
-            *(interest.max_instances, interest.max_activities),
-            *(interest.suspects, max(1, interest.probation_after)),
-        )
+        try:
+            rows = await running.upkeep.call(
+                running.verbs.poll_v1,
+                *(running.hub, lane.lane_id, lane.epoch, session.polls, session.acked, firm),
+                *(sorted(interest.orchestrations), sorted(interest.activities)),
+                *(interest.max_instances, interest.max_activities),
+                *(interest.suspects, max(1, interest.probation_after)),
+            )
+        except LaneFencedError:
+            await running.lost(session, lane)
+            raise
         session.claimed(rows)
         work = read_work(rows)
         running.clock.seen(work.now)
@@ -182,12 +201,19 @@ class PostgresStore(Store):
     async def commit(self, batch: Batch) -> CommitResult:
         running = self._open
         session = running.session(batch.lane)
-        encodings = await running.encode(session, batch)
         try:
+            encodings = await running.encode(session, batch)
+            session.sent = (batch.number, encodings)
             result = await running.commit(session, batch.lane, encodings)
         except ConnectionLostError as error:
-            session.sent = (batch.number, encodings)
+            if session.sent is None:  # it broke before the batch was sent
+                raise
             raise UnknownCommitError(str(error)) from error
+        except BackendError as error:  # an answer: nothing was written
+            session.sent = None
+            if isinstance(error, LaneFencedError):
+                await running.lost(session, batch.lane)
+            raise
         session.applied(encodings, result.refused)
         if encodings[-1].verb != "append_v1":
             running.ear.ring()
@@ -198,12 +224,16 @@ class PostgresStore(Store):
         session = running.session(batch.lane)
         last = batch.turns[-1] if batch.turns else None
         following = None if last is None or last.next is None else last.next.execution_id
-        [row] = await session.link.call(
-            running.verbs.resolve_v1,
-            *(running.hub, batch.lane.lane_id, batch.number),
-            *(last and last.instance_id, last and last.execution_id, last and last.sequence),
-            following,
-        )
+        try:
+            [row] = await session.link.call(
+                running.verbs.resolve_v1,
+                *(running.hub, batch.lane.lane_id, batch.number),
+                *(last and last.instance_id, last and last.execution_id, last and last.sequence),
+                following,
+            )
+        except LaneFencedError:
+            await running.forget(batch.lane)
+            raise
         session.key = LaneKey(batch.lane.lane_id, row["epoch"])
         sent, session.sent = session.sent, None
         if not row["applied"]:
@@ -215,6 +245,13 @@ class PostgresStore(Store):
             session.owned.clear()  # to be read again when it is needed
         running.ear.ring()
         return session.key, result
+
+    async def create_within(self, create: NewInstance, connection: object) -> bool:
+        """Create an instance on an ``asyncpg.Connection``, with a notification if it commits."""
+        running = self._open
+        [ordinal] = await running.ordinals.take(1)
+        arguments = (self._options.task_hub, running.channel, *start_arguments(create, ordinal))
+        return await start_within(connection, running.verbs.start_v1, arguments, self._place)
 
     async def unclaimed(self, older_than: float) -> list[Unclaimed]:
         running = self._open
@@ -292,6 +329,7 @@ class Running:
     """What a store holds while it is open."""
 
     hub: int
+    channel: str | None
 
     def __init__(self, connector: Connector, options: PostgresOptions) -> None:
         self.connector = connector
@@ -300,6 +338,7 @@ class Running:
         self.upkeep = Link(connector, options.command_timeout)
         self.reading = Link(connector, options.command_timeout)
         self.lanes: dict[int, LaneSession] = {}
+        self._opening: set[LaneSession] = set()
         self.ordinals = Ordinals(self._ordinals)
         self._options = options
         self.ear: Ear
@@ -308,14 +347,17 @@ class Running:
         """Find or add the hub, and begin to listen."""
         [row] = await self.reading.call(self.verbs.hub_v1, self._options.task_hub)
         self.hub = row[0]
-        self.ear = Ear(self.connector, f"{self._options.schema}_{self.hub}")
+        # Without notifications nobody listens; and sending them is not wanted of such poolers.
+        name = f"{self._options.schema}_{self.hub}"
+        self.channel = None if self.connector.pooled else name
+        self.ear = Ear(self.connector, name)
         self.ear.start()
 
     async def stop(self) -> None:
         """Finish what is under way, and release everything."""
         if hasattr(self, "ear"):
             await self.ear.stop()
-        for session in self.lanes.values():
+        for session in (*self._opening, *self.lanes.values()):
             await session.link.close()
         await self.upkeep.close()
         await self.reading.close()
@@ -329,6 +371,17 @@ class Running:
             )
         return session
 
+    async def forget(self, lane: LaneKey) -> None:
+        """Be done with a lane, and close its connection, which frees its advisory lock."""
+        session = self.lanes.pop(lane.lane_id, None)
+        if session is not None:
+            await session.link.close()
+
+    async def lost(self, session: LaneSession, lane: LaneKey) -> None:
+        """The server has refused this key. Nothing is lost if it is only an old one of ours."""
+        if session.sent is None and session.key in (None, lane):
+            await self.forget(lane)
+
     def standing(self, row: Record) -> LaneStanding:
         """What the live lanes of the hub know."""
         self.clock.seen(row["now"])
@@ -341,18 +394,24 @@ class Running:
 
     async def open_lane(self, options: LaneOptions) -> tuple[LaneKey, LaneStanding]:
         """Add a lane, with a connection of its own that holds its advisory lock."""
-        session = LaneSession(self.connector, self._options, self.hub)
+        is_worker = bool(options.orchestrations or options.activities)
+        session = LaneSession(self.connector, self._options, self.hub, is_worker=is_worker)
+        self._opening.add(session)
         try:
-            [row] = await session.link.call(
+            # One that was opened without our hearing of it owns nothing, and expires.
+            [row] = await self.repeat(
+                session.link,
                 self.verbs.open_lane_v1,
                 *(self.hub, options.worker, round(options.lease * 1e6)),
-                not self.connector.pooled,
+                is_worker and not self.connector.pooled,
                 *(list(options.orchestrations), list(options.orchestrations.values())),
                 sorted(options.activities),
             )
         except BaseException:
             await session.link.close()
             raise
+        finally:
+            self._opening.discard(session)
         session.key = LaneKey(row["lane_id"], row["epoch"])
         self.lanes[session.key.lane_id] = session
         return session.key, self.standing(row)
@@ -402,12 +461,16 @@ class Running:
         return CommitResult(refused, missing)
 
     async def read(self, verb: str, *arguments: Any) -> list[Record]:
-        """Ask what changes nothing; again for a while, if the connection breaks."""
+        """Ask what changes nothing."""
+        return await self.repeat(self.reading, verb, *arguments)
+
+    async def repeat(self, link: Link, verb: str, *arguments: Any) -> list[Record]:
+        """Ask what may be asked twice; again for a while, if the server cannot be reached."""
         deadline = time.monotonic() + self._options.read_patience
         delay = 0.02
         while True:
             try:
-                return await self.reading.call(verb, *arguments)
+                return await link.call(verb, *arguments)
             except BackendUnavailableError:
                 if time.monotonic() + delay > deadline:
                     raise

@@ -21,6 +21,7 @@ from durabletask.stores.sqlite.guard import CommitGuard
 from durabletask.stores.sqlite.lanefiles import LaneFiles
 from durabletask.stores.sqlite.location import prepare
 from durabletask.stores.sqlite.options import SQLiteOptions
+from durabletask.stores.sqlite.outbox import create_within
 from durabletask.stores.sqlite.pace import SMALL, Pace, is_small
 from durabletask.stores.sqlite.poll import poll, unclaimed
 from durabletask.stores.sqlite.schema import SCHEMA_VERSION
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         LaneKey,
         LaneOptions,
         LaneStanding,
+        NewInstance,
         Turn,
         Unclaimed,
         Work,
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteStore"]
 
-CAPABILITIES = Capabilities(name="sqlite")
+CAPABILITIES = Capabilities(name="sqlite", transactional_start=True)
 
 OLDEST_SQLITE = (3, 33, 0)
 """The first version with UPDATE ... FROM."""
@@ -203,6 +205,10 @@ class SQLiteStore(Store):
         return await self._open.writer.run(
             lambda database: database.settle(lambda: lanes.resolve(database, hub, batch))
         )
+
+    async def create_within(self, create: NewInstance, connection: object) -> bool:
+        """Create an instance on a ``sqlite3.Connection`` to the same file, in its own thread."""
+        return create_within(connection, self._path, self._open.hub, create)
 
     async def unclaimed(self, older_than: float) -> list[Unclaimed]:
         hub = self._open.hub

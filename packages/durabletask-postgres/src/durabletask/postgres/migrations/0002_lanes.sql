@@ -98,8 +98,9 @@ BEGIN
     SELECT * INTO now, orchestrations, activities, workers FROM standing(p_hub);
 END $$;
 
--- Extends the lease. With p_present the session takes the lane's advisory lock, if it is free; a
--- session that has lost its connection leaves it to the server to find that out.
+-- Extends the lease. With p_present the session takes the lane's advisory lock. If an earlier session
+-- of the lane still has it, because the server has not noticed its end, then the lock will be free
+-- some time later though the lane lives: until the lock is ours, only the lease counts.
 CREATE FUNCTION renew_lane_v1(
     p_hub integer, p_lane bigint, p_epoch bigint, p_present boolean,
     OUT now bigint, OUT orchestrations text[], OUT activities text[], OUT workers bigint,
@@ -109,7 +110,8 @@ LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     present := p_present AND pg_try_advisory_lock(presence_class(), p_lane::integer);
     UPDATE lanes AS l
-    SET lease_until = microseconds() + l.lease, present = l.present OR renew_lane_v1.present
+    SET lease_until = microseconds() + l.lease,
+        present = CASE WHEN p_present THEN renew_lane_v1.present ELSE l.present END
     WHERE l.lane_id = p_lane AND l.epoch = p_epoch AND l.hub = p_hub;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'lane % may not write under epoch %', p_lane, p_epoch
@@ -161,20 +163,22 @@ BEGIN
 END $$;
 
 -- Ends the lanes whose lease is over, and with p_presence those whose advisory lock is free: their
--- session is gone. The session of the caller must not be that of a lane, for which its own lock
--- would seem free.
+-- session is gone. Not so just after a start of the server, when everybody's is. The session of the
+-- caller must not be that of a lane, for which its own lock would seem free.
 CREATE FUNCTION take_over_v1(p_hub integer, p_presence boolean) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now bigint := microseconds();
     v_class integer := presence_class();
+    v_settled boolean :=
+        p_presence AND clock_timestamp() > pg_postmaster_start_time() + interval '3 seconds';
     v_dead bigint[];
 BEGIN
     SELECT array_agg(dead.lane_id) INTO v_dead FROM (
         SELECT lane_id FROM lanes
         WHERE hub = p_hub AND CASE
             WHEN lease_until <= v_now THEN true
-            WHEN p_presence AND present
+            WHEN v_settled AND present
                 THEN pg_try_advisory_xact_lock(v_class, lane_id::integer)
             ELSE false
         END

@@ -396,6 +396,31 @@ BEGIN
     END IF;
 END $$;
 
+-- A start inside a transaction of the caller's own; false if the id is taken. The notification is
+-- sent if and when the caller commits, for nobody else will know.
+CREATE FUNCTION start_v1(
+    p_hub text, p_channel text,
+    p_ordinal bigint, p_id text, p_execution text, p_name text, p_version text, p_input text,
+    p_tags text, p_created_at bigint, p_start_at bigint, p_statuses text
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    v_refused integer[];
+BEGIN
+    v_refused := create_instances(
+        hub_v1(p_hub), 0, p_statuses IS NOT NULL, ARRAY[p_ordinal], ARRAY[p_id],
+        ARRAY[p_execution], ARRAY[p_name], ARRAY[p_version], ARRAY[p_input], ARRAY[p_tags],
+        ARRAY[NULL::text], ARRAY[NULL::text], ARRAY[p_created_at], ARRAY[p_start_at],
+        ARRAY[false], ARRAY[false], ARRAY[p_statuses], ARRAY[NULL::text],
+        ARRAY['PENDING'], ARRAY[true], ARRAY[NULL::text], ARRAY[NULL::bytea],
+        ARRAY[NULL::text], ARRAY[NULL::bigint]
+    );
+    IF v_refused IS NULL AND p_channel IS NOT NULL THEN
+        PERFORM pg_notify(p_channel, '');
+    END IF;
+    RETURN v_refused IS NULL;
+END $$;
+
 -- A batch of any kind. Columns of what it has none of are NULL. The letters: c creates, d the refusals of those whose id is taken, t turns,
 -- m consumed messages, w timers, u changed instances, k parents whose children are told, g messages,
 -- a activities, f finished ones, p parked and r released instances, x returned activities.

@@ -1,0 +1,133 @@
+"""Worker processes on PostgreSQL while workers, connections and the server break.
+
+What must hold at the end is in :mod:`.torture.verdict`. `python -m tests.integration.torture.run
+--backend postgresql:// --instances 5000 --count 1000` does the same for as long as you like.
+"""
+
+import asyncio
+import random
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from durabletask.client import TaskHubClient
+
+from .torture.ledger import Ledger
+from .torture.place import Place
+from .torture.processes import WorkerProcess
+from .torture.run import Torture, make_trouble, rig_for
+from .torture.troubles import Rig
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(180)]
+
+OPTIONS = {"local_backlog": 20, "lease": 1.5, "probation_delay": 0.5}
+
+
+def runs_in(place: Place) -> int:
+    """How many activity runs have begun."""
+    ledger = Ledger(place.ledger)
+    try:
+        return ledger.runs().total()
+    finally:
+        ledger.close()
+
+
+async def test_trouble_of_every_kind_changes_nothing(tmp_path: Path):
+    """**turn-atomic**, **turn-single**, **activity-once**, **failure-infra**: all of it at once."""
+    chance = random.Random(11)
+    async with rig_for("postgresql://", tmp_path, chance, **OPTIONS) as (rig, place):
+        rounds = 2 * len(rig.troubles)
+        torture = Torture(rig.place, 300, starting=0.25 * rounds, seed=11)
+        await make_trouble(torture, rig, rounds, workers=3)
+        assert set(rig.done) == set(rig.troubles)
+        assert rig.proxy is not None and rig.proxy.done > 0
+        torture.place = place
+        await torture.check()
+
+
+async def test_a_thousand_busy_instances_change_hands_quickly(tmp_path: Path):
+    """**failure-infra**: every interrupted activity of a dead worker runs again soon."""
+    count = 1000
+    async with rig_for("postgresql://", tmp_path, random.Random(1)) as (_, place):
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(TaskHubClient(place.url))
+            first = await stack.enter_async_context(await WorkerProcess.ready(place))
+            starts = (client.schedule_new_orchestration("holding", input=60) for _ in range(count))
+            await asyncio.gather(*starts)
+            await until(lambda: runs_in(place) == count, within=20)
+            await stack.enter_async_context(await WorkerProcess.ready(place))
+            await asyncio.sleep(3.0)  # the server has just started, which puts off take-overs
+            killed = await first.kill()
+            await until(lambda: runs_in(place) == 2 * count, within=20)
+            took = time.monotonic() - killed
+    print(f"{count} busy instances taken over in {took:.2f} s")
+    assert took < 4.0  # 2 s on a quiet machine
+
+
+async def until(condition, *, within: float) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within} s"
+        await asyncio.sleep(0.02)
+
+
+MUTANTS = {
+    "no epoch check": (
+        "CREATE OR REPLACE FUNCTION durabletask.fence_v1(p_hub integer, p_lane bigint, "
+        "p_epoch bigint, p_number bigint, p_record boolean) RETURNS void "
+        "LANGUAGE plpgsql AS $$ BEGIN END $$",
+        "late",
+    ),
+    "no look at what was applied": (
+        "ALTER FUNCTION durabletask.resolve_v1 RENAME TO resolved; "
+        "CREATE FUNCTION durabletask.resolve_v1(p_hub integer, p_lane bigint, p_number bigint, "
+        "p_instance text, p_execution text, p_sequence integer, p_next text, OUT epoch bigint, "
+        "OUT applied boolean, OUT refused integer[], OUT missing integer[]) LANGUAGE plpgsql "
+        "AS $$ BEGIN SELECT r.epoch FROM durabletask.resolved(p_hub, p_lane, p_number, "
+        "p_instance, p_execution, p_sequence, p_next) AS r INTO epoch; applied := false; END $$",
+        "swallow",
+    ),
+}
+"""What is taken out of the store, and the trouble that then does harm."""
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+async def test_the_torture_finds_what_is_missing(tmp_path: Path, mutant: str):
+    """Without the epoch, or without looking up what is unknown, events count twice."""
+    change, trouble = MUTANTS[mutant]
+    chance = random.Random(3)
+    async with rig_for("postgresql://", tmp_path, chance, **OPTIONS) as (rig, place):
+        assert rig.server is not None
+        await alter(rig, change)
+        torture = Torture(rig.place, 300, starting=4.0, seed=3, only="events")
+        # A start or an event is told to be there twice, or has changed an outcome, or has left
+        # somebody waiting for good.
+        with pytest.raises((AssertionError, ExceptionGroup, TimeoutError)):
+            async with asyncio.timeout(45):
+                await make_trouble(torture, rig, 30, workers=1, kinds=[trouble])
+            torture.place = place
+            await torture.check()
+
+
+async def test_the_key_of_history_is_a_barrier_of_its_own(tmp_path: Path):
+    """**turn-single** With the epoch check gone, a turn still cannot be written twice."""
+    async with rig_for("postgresql://", tmp_path, random.Random(1)) as (rig, _):
+        assert rig.server is not None
+        connection = await asyncpg.connect(rig.server.url())
+        write = "INSERT INTO durabletask.history VALUES (1, 0, 1, 'turn')"
+        await connection.execute(write)
+        with pytest.raises(asyncpg.UniqueViolationError, match="history_pkey"):
+            await connection.execute(write)
+        await connection.close()
+
+
+async def alter(rig: Rig, statement: str) -> None:
+    """Change the schema under torture."""
+    assert rig.server is not None
+    connection = await asyncpg.connect(rig.server.url())
+    await connection.execute(statement)
+    await connection.close()

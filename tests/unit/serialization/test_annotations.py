@@ -125,7 +125,7 @@ def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
         (dict, None, None),
         (print, None, None),
     ],
-    ids=str,
+    ids=lambda part: getattr(part, "__qualname__", type(part).__qualname__),
 )
 def test_types_of_callables(
     function: Callable[..., Any], input_type: Any, result_type: Any

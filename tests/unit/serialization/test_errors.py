@@ -108,7 +108,6 @@ def reading(data: str, annotation: Any) -> str:
         (AttrsHolder([Plain()]), "$.inner[0]"),
         (StructHolder({"x": Holder(Plain())}), "$.inner.x.inner"),
     ],
-    ids=str,
 )
 def test_the_unknown_class_is_named_with_its_path(value: object, path: str) -> None:
     """**failure-serialize**"""

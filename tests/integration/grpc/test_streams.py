@@ -488,3 +488,27 @@ async def test_a_silent_stream_is_opened_again(
             assert state.runtime_status is OrchestrationStatus.COMPLETED
     assert "was silent" in caplog.text
     await backend.close()
+
+
+@pytest.mark.asyncio
+async def test_waits_that_are_given_up_end(sidecar: Sidecar) -> None:
+    """**wait** A timeout cancels nothing but the wait, on either side of the connection."""
+    async with GrpcBackend(Target(f"127.0.0.1:{sidecar.port}", secure=False)) as backend:
+        client = TaskHubClient(backend=backend)
+        instance_id = await client.schedule_new_orchestration("nobody")
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await client.wait_for_orchestration_completion(instance_id, timeout=0.05)
+        patient = asyncio.ensure_future(client.wait_for_orchestration_completion(instance_id))
+        with pytest.raises(TimeoutError):
+            await client.wait_for_orchestration_completion(instance_id, timeout=0.05)
+        assert backend._completions is not None
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if len(backend._completions._streams) == 1:
+                    break
+                await asyncio.sleep(0.01)
+        assert not patient.done()
+        patient.cancel()
+        await asyncio.gather(patient, return_exceptions=True)
+        await client.close()

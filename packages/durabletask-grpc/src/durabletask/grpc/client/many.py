@@ -99,12 +99,49 @@ class Starts:
             await asyncio.gather(self._sender, return_exceptions=True)
 
 
+class _Group:
+    """Waits that share a stream. It ends when all are answered, or nobody waits any more."""
+
+    def __init__(self) -> None:
+        self.futures: dict[str, asyncio.Future[batches.Answer]] = {}
+        self._waiting: dict[str, int] = {}
+        self.task: asyncio.Task[None] | None = None
+
+    def join(self, instance_id: str) -> asyncio.Future[batches.Answer]:
+        """Wait for one more answer, or for one that somebody waits for already."""
+        if instance_id not in self.futures:
+            self.futures[instance_id] = asyncio.get_running_loop().create_future()
+        self._waiting[instance_id] = self._waiting.get(instance_id, 0) + 1
+        return self.futures[instance_id]
+
+    def leave(self, instance_id: str) -> None:
+        """Give a wait up; the last one to do so ends the stream."""
+        self._waiting[instance_id] -= 1
+        if not self._waiting[instance_id]:
+            self.futures.pop(instance_id, None)
+            if not self.futures and self.task is not None:
+                self.task.cancel()
+
+    def answer(self, answer: batches.Answer) -> None:
+        """Give an answer to whoever waits for it."""
+        future = self.futures.pop(answer.instance_id, None)
+        if future is not None:
+            future.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """No more answers will come."""
+        while self.futures:
+            _, future = self.futures.popitem()
+            future.set_exception(error)
+            future.exception()  # it may be that nobody waits any more
+
+
 class Completions:
     """Waits for instances to finish; waits that begin at one time share a stream."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._gathering: dict[str, asyncio.Future[batches.Answer]] = {}
+        self._gathering: _Group | None = None
         self._streams: set[asyncio.Task[None]] = set()
 
     async def wait(self, instance_id: str) -> pb.GetInstanceResponse:
@@ -114,50 +151,48 @@ class Completions:
             CallFailed: there is no such instance, or it was purged meanwhile.
             grpc.aio.AioRpcError: the stream broke.
         """
-        answered = self._gathering.get(instance_id)
-        if answered is None:
-            loop = asyncio.get_running_loop()
-            if not self._gathering:
-                loop.call_soon(self._go)
-            answered = self._gathering[instance_id] = loop.create_future()
-        # Shielded: others may wait for the same answer, and the stream ends by itself.
-        answer = await asyncio.shield(answered)
+        group = self._gathering
+        if group is None:
+            group = self._gathering = _Group()
+            asyncio.get_running_loop().call_soon(self._go)
+        answered = group.join(instance_id)
+        try:
+            answer = await asyncio.shield(answered)  # others may wait for the same answer
+        except asyncio.CancelledError:
+            group.leave(instance_id)
+            raise
         if answer.code:
             raise CallFailed(answer)
         return pb.GetInstanceResponse.FromString(answer.response)
 
     def _go(self) -> None:
-        awaited, self._gathering = self._gathering, {}
-        task = asyncio.get_running_loop().create_task(
-            self._stream(awaited), name="durabletask-grpc-completions"
+        group, self._gathering = self._gathering, None
+        if group is None or not group.futures:
+            return
+        group.task = asyncio.get_running_loop().create_task(
+            self._stream(group), name="durabletask-grpc-completions"
         )
-        self._streams.add(task)
-        task.add_done_callback(self._streams.discard)
+        self._streams.add(group.task)
+        group.task.add_done_callback(self._streams.discard)
 
-    async def _stream(self, awaited: dict[str, asyncio.Future[batches.Answer]]) -> None:
-        request = batches.Awaited(instance_ids=awaited)
+    async def _stream(self, group: _Group) -> None:
         ended: BaseException = BrokenPipeError("the server ended the stream too early")
+        call: Any = None
         try:
+            request = batches.Awaited(instance_ids=group.futures)
             call = await self._connection.stream("WaitForCompletions", request)
             async for answers in call:
                 for answer in answers.answers:
-                    future = awaited.pop(answer.instance_id, None)
-                    if future is not None and not future.done():
-                        future.set_result(answer)
+                    group.answer(answer)
         except BaseException as error:
             ended = error
-            if not isinstance(error, Exception) and self._is_cancelled():
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
                 raise
         finally:
-            for future in awaited.values():
-                if not future.done():
-                    future.set_exception(_ended(ended))
-                    future.exception()
-
-    @staticmethod
-    def _is_cancelled() -> bool:
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
+            if call is not None:
+                call.cancel()
+            group.fail(_ended(ended))
 
     async def close(self) -> None:
         """Tell whoever waits that no answer will come."""

@@ -13,6 +13,9 @@ from .server import RedisServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+UNHURRIED = {"appendfsync": "no", "auto_aof_rewrite_percentage": 0}
+"""Nobody pulls the plug in the tests that share a server, so none of them waits for the disk."""
+
 
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -21,12 +24,12 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+    with RedisServer(tmp_path_factory.mktemp("redis"), **UNHURRIED) as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     """A private Cluster of three nodes."""
-    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+    with RedisCluster(tmp_path_factory.mktemp("cluster"), **UNHURRIED) as cluster:
         yield cluster

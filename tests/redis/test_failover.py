@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from durabletask.testing.conformance.store.driver import LaneDriver, turn
+
+from .hubs import fresh_hub, store_on
 from .proxy import Proxy
 from .rig import TIMEOUT, Rig
 from .server import PATIENCE, RedisServer, free_port
@@ -126,6 +129,29 @@ async def test_replicated_survives_a_failover(tmp_path: Path) -> None:
         await rig.run(fail)
         with watched.replica.client() as client:
             rig.audit(client)
+
+
+async def test_replicated_waits_for_its_replicas(tmp_path: Path) -> None:
+    """Nothing is acknowledged that no replica has, however quick the server itself is."""
+    port = free_port()
+    async with Proxy(port) as proxy, Watched(tmp_path, port, proxy.port) as watched:
+        store = store_on(watched.url, fresh_hub(), durability="replicated", timeout=1.0)
+        await store.open()
+        try:
+            lane = await LaneDriver.open(store)
+            await lane.run("a")
+            for n in range(1, 60):
+                await lane.commit(turns=[turn("a", n, update=None)])
+            batch = lane.batch(turns=[turn("a", 60, update=None)])
+            proxy.stall()
+            assert store.commit_now(batch) is None
+            commit = asyncio.create_task(store.commit(batch))
+            done, _ = await asyncio.wait([commit], timeout=1.2)
+            assert not done, "it was acknowledged without the replica"
+            proxy.flow()
+            await commit
+        finally:
+            await store.close()
 
 
 def _follows(client: redis.Redis, port: int) -> bool:

@@ -282,6 +282,33 @@ async def test_a_user_who_may_not_ask(
     assert len([text for text in caplog.messages if "taken on trust" in text]) == 2
 
 
+async def test_a_user_who_lacks_a_right(server: RedisServer) -> None:
+    """A right that only some scripts need is missed at the opening, not within their writes."""
+    hub = fresh_hub()
+    with server.client() as client:
+        rules = acl_rules(prefix_of(hub)).split()
+        client.execute_command("ACL", "SETUSER", "halfway", "on", f">{SECRET}", *rules, "-unlink")
+        try:
+            store = store_on(f"redis://halfway:{SECRET}@127.0.0.1:{server.port}", hub)
+            with pytest.raises(BackendUnavailableError, match="ACL rules: resetkeys"):
+                await store.open()
+        finally:
+            client.execute_command("ACL", "DELUSER", "halfway")
+
+
+async def test_a_user_without_hints(server: RedisServer) -> None:
+    """Who may not publish does without hints; what was committed is committed all the same."""
+    hub = fresh_hub()
+    with server.client() as client:
+        rules = [rule for rule in acl_rules(prefix_of(hub)).split() if not rule.startswith("&")]
+        client.execute_command("ACL", "SETUSER", "mute", "on", f">{SECRET}", *rules)
+        try:
+            url = f"redis://mute:{SECRET}@127.0.0.1:{server.port}"
+            await hello(url, task_hub_name=hub, durability="relaxed")
+        finally:
+            client.execute_command("ACL", "DELUSER", "mute")
+
+
 async def test_tls(server: RedisServer) -> None:
     """rediss:// speaks TLS and trusts only whom it is told to trust."""
     authority = trustme.CA()

@@ -30,6 +30,8 @@ __all__ = ["Hints"]
 
 _log = logging.getLogger("durabletask.redis")
 
+_JOINED = (b"subscribe", b"ssubscribe")
+
 QUIET = 0.005
 """Seconds between two hints of one store."""
 
@@ -43,12 +45,17 @@ class Hints:
     def __init__(self, home: Home, line: Line) -> None:
         self._home = home
         self._line = line
-        self._name = secrets.token_hex(8)
+        self._token = secrets.token_hex(8)
         self._channel = f"{home.prefix}wake"
         self._loop = asyncio.get_running_loop()
         self._last = -math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def _name(self) -> str:
+        """Who sends: s for sharded channels, p for plain ones, and a random text."""
+        return ("s" if self._home.has_sharded_channels else "p") + self._token
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -115,11 +122,16 @@ class Hints:
         """One item when the channel is joined, and one for each hint of somebody else."""
         connection = self._home.connection()
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-            await connection.send_command("SUBSCRIBE", self._channel)
+            async with asyncio.timeout(_LAST_DELAY):
+                await connection.connect()  # type: ignore[no-untyped-call]
+            sharded = self._home.has_sharded_channels
+            await connection.send_command("SSUBSCRIBE" if sharded else "SUBSCRIBE", self._channel)
             while True:
                 message = await connection.read_response(disable_decoding=True, timeout=math.inf)
-                if message is not None and message[2] != self._name.encode():
+                if message is None or message[0] == b"sunsubscribe":
+                    return  # the hub has moved to another node
+                # The first message is a number: the channel is joined.
+                if message[0] in _JOINED or message[2][1:] != self._token.encode():
                     yield
         finally:
             await connection.disconnect(nowait=True)

@@ -52,6 +52,12 @@ class Home:
             self.address.text if node is None else f"{self.address.text} (node {node[0]}:{node[1]})"
         )
 
+    @property
+    def has_sharded_channels(self) -> bool:
+        """Whether a message need not go to all nodes of the Cluster: from Redis 7 on."""
+        facts = self.facts
+        return facts is not None and facts.mode == "cluster" and facts.number >= (7, 0)
+
     def connection(self) -> AbstractConnection:
         """A connection, not yet made, to where the hub was last."""
         return self.address.connection(self._node)

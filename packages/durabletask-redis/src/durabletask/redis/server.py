@@ -43,6 +43,13 @@ class ServerFacts(msgspec.Struct, frozen=True):
     append_only: bool | None
     fsync: str | None
 
+    @property
+    def number(self) -> tuple[int, ...]:
+        """The version's first two numbers; those of the oldest that will do if it is not told."""
+        if self.version is None:
+            return OLDEST
+        return tuple(int(part) for part in self.version.split(".")[:2] if part.isdecimal())
+
 
 async def facts_of(link: Link) -> ServerFacts:
     """Ask a server. What it forbids to ask is left None."""
@@ -90,7 +97,7 @@ def _refusal(facts: ServerFacts, options: RedisOptions) -> str | None:
             "it is a Sentinel, which only knows where the server is: write "
             "redis+sentinel://host:port/service"
         )
-    if facts.version is not None and _number(facts.version) < OLDEST:
+    if facts.number < OLDEST:
         return f"it is of version {facts.version}, and 6.2 is the oldest that will do"
     if facts.role == "slave" and facts.mode != "cluster":
         return (
@@ -140,7 +147,3 @@ def _warn(facts: ServerFacts, options: RedisOptions, place: str) -> None:
             place,
             facts.fsync,
         )
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from durabletask.backend import Capabilities
 from durabletask.errors import (
     BackendClosedError,
+    BackendUnavailableError,
     LaneFencedError,
     SchemaVersionError,
     UnknownCommitError,
@@ -246,7 +247,7 @@ class RedisStore(Store):
 
     def commit_now(self, batch: Batch) -> CommitResult | None:
         running = self._running
-        if running is None or not (running.direct.is_ready and is_small(batch)):
+        if running is None or not (running.can_commit_in_place and is_small(batch)):
             return None
         acknowledged = self._acknowledged.get(batch.lane.lane_id, 0)
         hint = running.hints.due()
@@ -382,6 +383,11 @@ class _Running:
         if options.durability == "replicated":
             self._copies = ("WAIT", options.replicas, round(options.timeout * 500))
 
+    @property
+    def can_commit_in_place(self) -> bool:
+        """Whether the server is quick, and its own word is enough."""
+        return self._copies is None and self.direct.is_ready
+
     async def commit(self, name: str, *arguments: Argument) -> Any:
         """Run a committing script, and have its writes where the chosen durability wants them.
 
@@ -393,7 +399,11 @@ class _Running:
         calls = [(name, *arguments)]
         answer, reached = await self.work.run_all(calls, self._copies, once=True)
         if reached < self._copies[1]:
-            await self.replicated()
+            try:
+                await self.replicated()
+            except BackendUnavailableError as error:
+                # It is applied; whether it will last is for the lane to look up.
+                raise LinkLostError(str(error), sent=True) from error
         return answer
 
     async def replicated(self) -> None:

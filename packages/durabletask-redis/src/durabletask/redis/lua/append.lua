@@ -19,5 +19,8 @@ call('RPUSH', history, ARGV[9])
 local cleared = tonumber(ARGV[10])
 if cleared > 0 then call('HDEL', instance, unpack(ARGV, 11, 10 + cleared)) end
 call('HSET', instance, unpack(ARGV, 11 + cleared))
-if ARGV[5] ~= '' then call('PUBLISH', prefix .. 'wake', ARGV[5]) end
+local hint = ARGV[5]
+if hint ~= '' then
+  redis.pcall(string.sub(hint, 1, 1) == 's' and 'SPUBLISH' or 'PUBLISH', prefix .. 'wake', hint)
+end
 return 1

@@ -198,5 +198,5 @@ save_counter()
 if #refused + #missing > 0 then
   call('HSET', lane_key(lane), 'result', cmsgpack.pack({refused, missing}))
 end
-if hint ~= '' then call('PUBLISH', prefix .. 'wake', hint) end
+announce(hint)
 return {'ok', refused, missing}

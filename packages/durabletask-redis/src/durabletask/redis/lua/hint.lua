@@ -2,4 +2,5 @@
 --
 -- Tell those who listen that something was written. ARGV: who says so.
 
-return call('PUBLISH', prefix .. 'wake', ARGV[1])
+announce(ARGV[1])
+return 1

@@ -50,3 +50,12 @@ end
 local function save_counter()
   if counter then call('SET', prefix .. 'numbers', counter) end
 end
+
+-- Tell those who listen that something was written; `hint` says who did, and begins with s on the
+-- servers that have channels of a slot. A user who may not publish does without hints: that must
+-- not end a script which has written something.
+local function announce(hint)
+  if hint ~= '' then
+    redis.pcall(string.sub(hint, 1, 1) == 's' and 'SPUBLISH' or 'PUBLISH', prefix .. 'wake', hint)
+  end
+end

@@ -135,7 +135,7 @@ MUTANTS = [
         "store/doubt.py",
         "    if refuted:\n",
         "    if True:\n",
-        ("machinery", "simulation"),
+        ("machinery",),
     ),
     Mutant(
         "a commit overtakes one in doubt",

@@ -104,10 +104,10 @@ MUTANTS = [
     ),
     Mutant(
         "timers fire early",
-        "stores/memory/rows.py",
-        "while self.hidden and self.hidden[0][0] <= now:",
-        "while self.hidden and self.hidden[0][0] <= now + 200_000:",
-        ("store kit", "simulation"),
+        "store/turn.py",
+        "            visible_at=timer.fire_at,\n",
+        "            visible_at=timer.fire_at - 20_000,\n",
+        ("simulation",),
     ),
     Mutant(
         "unknown is taken for not applied",
@@ -135,14 +135,14 @@ MUTANTS = [
         "store/doubt.py",
         "    if refuted:\n",
         "    if True:\n",
-        ("machinery", "simulation"),
+        ("machinery",),
     ),
     Mutant(
         "a commit overtakes one in doubt",
         "store/lane.py",
         "        if self._unsettled is not None:  #",
         "        if False:  #",
-        ("machinery", "simulation"),
+        ("machinery",),
     ),
     Mutant(
         "a refusal during a look-up is taken for a loss",
@@ -231,7 +231,7 @@ MUTANTS = [
         "worker/sessions.py",
         "            item.continues\n            and session",
         "            session",
-        ("machinery", "simulation"),
+        ("machinery",),
     ),
     Mutant(
         "no disposal",

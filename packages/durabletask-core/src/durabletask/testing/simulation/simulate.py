@@ -133,7 +133,8 @@ class _Simulation:
         world.run(lambda: world.elapsed > horizon, horizon)
         if not world.run(lambda: crew.complete and not self._server.unfinished(), _FINISHED):
             wrong.append(f"these do not finish: {self._server.unfinished()}")
-        world.run(lambda: not self._server.remains(), _FINISHED)
+        if not wrong:
+            world.run(lambda: not self._server.remains(), _FINISHED)
         world.run(lambda: False, _QUIET)
         wrong += self._server.remains()
         if not crew.deaths:

@@ -7,7 +7,13 @@ import asyncio
 import pytest
 
 from durabletask import task
-from durabletask.backend import ActivityResult, ActivityWorkItem, OrchestrationWorkItem
+from durabletask.actions import Action, ScheduleTask
+from durabletask.backend import (
+    ActivityResult,
+    ActivityWorkItem,
+    OrchestrationResult,
+    OrchestrationWorkItem,
+)
 from durabletask.state import OrchestrationStatus
 from durabletask.testing.conformance.backend.driver import PATIENCE, Body, HubDriver
 from durabletask.testing.conformance.backend.taker import (
@@ -193,6 +199,30 @@ class SharingSuite(TakerFixtures):
         for item in rest:
             staying.source.complete_activity(item, ActivityResult("0"))
         assert await staying.rests()
+
+    async def test_what_is_queued_is_not_started_again(
+        self, hub: HubDriver, open_taker: TakerFactory
+    ) -> None:
+        """**activity-once** Of a worker that is gone, only what nobody else has is run again."""
+        leaving = await open_taker()
+        instance_id = await hub.start("o")
+        asked: list[Action] = [ScheduleTask(1, "a", "1"), ScheduleTask(2, "b", "2")]
+        leaving.source.complete_orchestration(await leaving.turn(), OrchestrationResult(asked))
+        assert (await leaving.activity()).name == "a"
+        await leaving.source.drain(0)
+        staying = await open_taker(activities=frozenset({"a", "b"}))
+        items = [await staying.activity() for _ in range(2)]
+        assert sorted(item.name for item in items) == ["a", "b"]
+        assert await staying.rests()
+        for item in items:
+            staying.source.complete_activity(item, ActivityResult("0"))
+        finished = 0
+        while finished < 2:
+            turn = await staying.turn()
+            finished += len(turn.events) - 1
+            result = ends() if finished == 2 else WAITING
+            staying.source.complete_orchestration(turn, result)
+        await hub.result(instance_id)
 
     async def test_workers_share_by_registration(
         self, hub: HubDriver, other_hub: HubDriver

@@ -62,7 +62,7 @@ def contents(folder: Path) -> set[str]:
 # --- URLs --------------------------------------------------------------------------------------
 
 UNUSABLE_URLS: list[tuple[Any, type[Exception], str]] = [
-    ("nosuch://place", BackendNotFoundError, r"no backend for 'nosuch'.*installed: memory, sqlite"),
+    ("nosuch://place", BackendNotFoundError, r"no backend for 'nosuch'.*installed: .*memory.*sqlite"),
     ("sqllite:///hub.db", BackendNotFoundError, "did you mean 'sqlite'"),
     ("redis://host", BackendNotFoundError, r'pip install "durabletask-core\[redis\]"'),
     ("", BackendUrlError, "must read scheme://place"),

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
+from importlib.metadata import EntryPoints, distributions
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from durabletask.errors import (
     SchemaVersionError,
     SerializationError,
 )
+from durabletask.plugins import manager
 from durabletask.state import OrchestrationQuery, OrchestrationState, OrchestrationStatus
 from durabletask.stores.sqlite import SQLiteStore
 from durabletask.worker import TaskHubWorker, WorkerOptions
@@ -62,9 +64,12 @@ def contents(folder: Path) -> set[str]:
 # --- URLs --------------------------------------------------------------------------------------
 
 UNUSABLE_URLS: list[tuple[Any, type[Exception], str]] = [
-    ("nosuch://place", BackendNotFoundError, r"no backend for 'nosuch'.*installed: memory, sqlite"),
+    (
+        "nosuch://place",
+        BackendNotFoundError,
+        r"'nosuch'.*installed: .*memory.*sqlite",
+    ),
     ("sqllite:///hub.db", BackendNotFoundError, "did you mean 'sqlite'"),
-    ("redis://host", BackendNotFoundError, r'pip install "durabletask-core\[redis\]"'),
     ("", BackendUrlError, "must read scheme://place"),
     ("hub.db", BackendUrlError, "must read scheme://place"),
     ("sqlite:/hub.db", BackendUrlError, "must read scheme://place"),
@@ -151,12 +156,29 @@ class TestUrls:
             "[durabletask.backends]\npostgresql = half_installed\nstrange = half_installed\n"
         )
         monkeypatch.syspath_prepend(tmp_path)
+        only_distributions_of(tmp_path, monkeypatch)
         with refused(
             BackendNotFoundError, r"module 'no_such_driver'.*pip install .*core\[postgres\]"
         ):
             TaskHubClient("postgres://host/hub")
         with refused(BackendNotFoundError, r"module 'no_such_driver'.*\(half-installed\)"):
             TaskHubWorker("strange://place")
+
+    def test_a_missing_distribution(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One of ours that is not installed is named with its extra."""
+        only_distributions_of(tmp_path, monkeypatch)
+        with refused(BackendNotFoundError, r'pip install "durabletask-core\[redis\]"'):
+            TaskHubClient("redis://host")
+
+
+def only_distributions_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if nothing were installed but what lies in this folder."""
+    found = EntryPoints(
+        entry
+        for distribution in distributions(path=[str(folder)])
+        for entry in distribution.entry_points
+    )
+    monkeypatch.setattr(manager, "entry_points", lambda **wanted: found.select(**wanted))
 
 
 # --- files -------------------------------------------------------------------------------------

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from durabletask.errors import ArgumentTypeError, InvalidRequestError, PayloadTooLargeError
+from durabletask.errors import (
+    ArgumentTypeError,
+    InvalidRequestError,
+    PayloadTooLargeError,
+    SerializationError,
+)
 
 __all__ = ["MAX_TEXT", "check_instance_id", "check_payload", "check_text", "checked_tags"]
 
@@ -55,6 +60,8 @@ def checked_tags(tags: object) -> dict[str, str]:
         raise ArgumentTypeError(f"tags take a mapping of text to text, not {tags!r}")
     for key, value in tags.items():
         check_text(key, "the key of a tag")
+        if "\0" in value:
+            raise InvalidRequestError(f"the tag {key!r} must not contain NUL characters")
         try:
             value.encode()
         except UnicodeEncodeError as error:
@@ -65,8 +72,20 @@ def checked_tags(tags: object) -> dict[str, str]:
 
 
 def check_payload(payload: str | None, what: str, limit: int) -> None:
-    """Raise PayloadTooLargeError if the JSON text takes more than ``limit`` bytes of UTF-8."""
-    if payload is None or len(payload) * 4 <= limit:  # no character takes more than four
+    """Raise unless the text can be stored in a column of text, of whatever database.
+
+    Raises:
+        PayloadTooLargeError: it takes more than ``limit`` bytes of UTF-8.
+        SerializationError: it holds a NUL character, as JSON never does.
+    """
+    if payload is None:
+        return
+    if "\0" in payload:
+        raise SerializationError(
+            f"{what} contains a NUL character, which JSON writes as \\u0000: the data converter "
+            "must not give one"
+        )
+    if len(payload) * 4 <= limit:  # no character takes more than four
         return
     size = len(payload.encode())
     if size > limit:

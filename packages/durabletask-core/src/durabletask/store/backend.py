@@ -125,6 +125,8 @@ class StoreBackend(Backend):
     def _new_instance(self, request: StartRequest, now: int, *, owned: bool) -> NewInstance:
         """The row of a new instance. Raises as ``create_instance`` for what cannot be stored."""
         check_text(request.name, "the name of an orchestration")
+        if request.version:
+            check_text(request.version, "the version of an orchestration")
         if request.tags is not None:
             checked_tags(request.tags)
         limit = self.capabilities.max_payload_bytes

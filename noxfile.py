@@ -11,6 +11,8 @@ nox.options.sessions = ["lint", "types", "tests", "simulation", "foreign", "docs
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+BY_TWO = ["--numprocesses=2"]
+"""Most tests wait for a disk or a server most of the time."""
 ELSEWHERE = ["--ignore=tests/docs", "--ignore=tests/foreign"]
 FOREIGN = ["durabletask==1.12.0"]
 FOREIGN_JS = ["--no-audit", "--no-fund", "@microsoft/durabletask-js@0.4.0"]
@@ -66,7 +68,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test that needs no session of its own, against the sources."""
     install(session, "tests")
-    session.run("pytest", *ELSEWHERE, *session.posargs)
+    session.run("pytest", *BY_TWO, *ELSEWHERE, *session.posargs)
 
 
 @nox.session

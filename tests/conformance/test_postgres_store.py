@@ -13,7 +13,7 @@ from durabletask.testing.conformance import StoreSuite
 
 if TYPE_CHECKING:
     from durabletask.store import Batch, CommitResult, Store
-    from durabletask.testing.conformance.store import CommitBreaker, StoreFactory
+    from durabletask.testing.conformance.store import Advance, CommitBreaker, StoreFactory
 
     from ..servers.fixtures import Postgres
 
@@ -76,3 +76,8 @@ class TestPostgresStore(StoreSuite):
     @pytest.fixture
     def neighbour_factory(self, postgres: Postgres) -> StoreFactory:
         return opener(postgres)
+
+    @pytest.mark.timeout(240)
+    async def test_random_histories(self, store: Store, advance: Advance) -> None:
+        """As on every store; here each of the thousand lanes has a session of its own."""
+        await super().test_random_histories(store, advance)

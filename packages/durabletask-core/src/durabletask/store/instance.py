@@ -18,6 +18,7 @@ from durabletask.history import (
     HistoryEvent,
     TaskCompleted,
     TaskFailed,
+    TimerFired,
     decode_chunk,
     decode_event,
 )
@@ -159,6 +160,7 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
             if message.message_id not in held
         }
         if new:
+            new = _timers_as_they_were_due(new)
             self.inbox = [*self.inbox, *new.values()]
             self.inbox_messages = {**self.inbox_messages, **new}
         return bool(new)
@@ -224,3 +226,23 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
         self.status = OrchestrationStatus.PENDING
         self.custom_status = None
         self._put_start(0, following.carryover)
+
+
+def _timers_as_they_were_due(messages: dict[int, HistoryEvent]) -> dict[int, HistoryEvent]:
+    """Let timers fire in the order in which they were due, not in which they were created.
+
+    Stores number a timer when it is created. Who looks late, say after all workers were away, finds
+    several due at once; then the first to be due has to be the first to fire (rule *timer-time*).
+    """
+    timers = [entry for entry in messages.items() if isinstance(entry[1], TimerFired)]
+    if len(timers) < 2:
+        return messages
+    due = iter(sorted(timers, key=_fire_at))
+    return dict(
+        next(due) if isinstance(entry[1], TimerFired) else entry for entry in messages.items()
+    )
+
+
+def _fire_at(entry: tuple[int, HistoryEvent]) -> int:
+    assert isinstance(entry[1], TimerFired)
+    return entry[1].fire_at

@@ -161,7 +161,7 @@ class PostgresStore(Store):
                 running.verbs.close_lane_v1, running.hub, lane.lane_id, lane.epoch
             )
         finally:
-            await running.forget(lane)
+            await running.forget(lane.lane_id)
         running.ear.ring()
 
     async def take_over(self) -> int:
@@ -170,9 +170,12 @@ class PostgresStore(Store):
         # something only when everybody has had time to take them anew.
         presence = not running.connector.pooled and running.connector.is_settled
         [row] = await running.upkeep.call(running.verbs.take_over_v1, running.hub, presence)
-        if row[0]:
+        ended: list[int] = row[0]
+        if ended:
             running.ear.ring()
-        return int(row[0])
+        for lane_id in ended:  # some may be ours, and would keep their connections for nothing
+            await running.forget(lane_id)
+        return len(ended)
 
     # --- work ----------------------------------------------------------------------------------
 
@@ -232,7 +235,7 @@ class PostgresStore(Store):
                 following,
             )
         except LaneFencedError:
-            await running.forget(batch.lane)
+            await running.forget(batch.lane.lane_id)
             raise
         session.key = LaneKey(batch.lane.lane_id, row["epoch"])
         sent, session.sent = session.sent, None
@@ -371,16 +374,16 @@ class Running:
             )
         return session
 
-    async def forget(self, lane: LaneKey) -> None:
+    async def forget(self, lane_id: int) -> None:
         """Be done with a lane, and close its connection, which frees its advisory lock."""
-        session = self.lanes.pop(lane.lane_id, None)
+        session = self.lanes.pop(lane_id, None)
         if session is not None:
             await session.link.close()
 
     async def lost(self, session: LaneSession, lane: LaneKey) -> None:
         """The server has refused this key. Nothing is lost if it is only an old one of ours."""
         if session.sent is None and session.key in (None, lane):
-            await self.forget(lane)
+            await self.forget(lane.lane_id)
 
     def standing(self, row: Record) -> LaneStanding:
         """What the live lanes of the hub know."""

@@ -164,8 +164,8 @@ END $$;
 
 -- Ends the lanes whose lease is over, and with p_presence those whose advisory lock is free: their
 -- session is gone. Not so just after a start of the server, when everybody's is. The session of the
--- caller must not be that of a lane, for which its own lock would seem free.
-CREATE FUNCTION take_over_v1(p_hub integer, p_presence boolean) RETURNS integer
+-- caller must not be that of a lane, for which its own lock would seem free. Returns the lanes.
+CREATE FUNCTION take_over_v1(p_hub integer, p_presence boolean) RETURNS bigint[]
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now bigint := microseconds();
@@ -184,11 +184,10 @@ BEGIN
         END
         FOR UPDATE SKIP LOCKED
     ) AS dead;
-    IF v_dead IS NULL THEN
-        RETURN 0;
+    IF v_dead IS NOT NULL THEN
+        PERFORM end_lanes(v_dead, true);
     END IF;
-    PERFORM end_lanes(v_dead, true);
-    RETURN cardinality(v_dead);
+    RETURN coalesce(v_dead, '{}');
 END $$;
 
 -- Settles an unknown commit. The epoch is raised first: a request that is still on its way then

@@ -1,10 +1,9 @@
-"""The servers that suites run against, a network that can be cut, and which suites there are."""
+"""The servers that suites run against, and a network that can be cut."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 __all__ = ["postgres"]
-
-collect_ignore_glob = [] if find_spec("durabletask.postgres") else ["test_postgres_*.py"]
 
 
 class Wire:

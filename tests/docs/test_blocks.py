@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -231,12 +232,17 @@ def test_few_blocks_are_not_run() -> None:
         for block in blocks_of(page)
         if block.reason is not None
     ]
-    assert left_alone == [
-        ("README.md", "not published yet"),
-        ("README.md", "it runs the tests, this one among them"),
-        ("packages/durabletask-azuremanaged/README.md", "it needs a scheduler"),
-        ("packages/durabletask-core/README.md", "not published yet"),
-    ]
+    assert Counter(left_alone) == {
+        ("README.md", "not published yet"): 1,
+        ("README.md", "it runs the tests, this one among them"): 1,
+        ("packages/durabletask-azuremanaged/README.md", "it needs a scheduler"): 1,
+        ("packages/durabletask-core/README.md", "not published yet"): 1,
+        ("packages/durabletask-postgres/README.md", "it needs a server"): 1,
+        ("packages/durabletask-redis/README.md", "not published yet"): 1,
+        ("docs/howto/postgres.md", "it needs a server"): 3,
+        ("docs/howto/redis.md", "it needs a server"): 1,
+        ("docs/howto/redis.md", "lines of redis.conf"): 1,
+    }
 
 
 def test_links_to_files_lead_somewhere() -> None:

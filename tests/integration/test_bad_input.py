@@ -31,7 +31,7 @@ from durabletask.errors import (
     SchemaVersionError,
     SerializationError,
 )
-from durabletask.plugins import manager
+from durabletask.plugins import manager, plugin_manager
 from durabletask.state import OrchestrationQuery, OrchestrationState, OrchestrationStatus
 from durabletask.stores.sqlite import SQLiteStore
 from durabletask.worker import TaskHubWorker, WorkerOptions
@@ -179,6 +179,8 @@ def only_distributions_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
         for entry in distribution.entry_points
     )
     monkeypatch.setattr(manager, "entry_points", lambda **wanted: found.select(**wanted))
+    for scheme in ("postgresql", "redis"):  # another test may have loaded it
+        plugin_manager().unregister(scheme)
 
 
 # --- files -------------------------------------------------------------------------------------

@@ -11,9 +11,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 
 from durabletask.client import TaskHubClient
+from durabletask.errors import LaneFencedError
+from durabletask.postgres import PostgresStore
+from durabletask.store import Message
+from durabletask.testing.conformance.store.driver import LaneDriver, instance
 
 from .torture.ledger import Ledger
 from .torture.place import Place
@@ -75,42 +80,59 @@ async def until(condition, *, within: float) -> None:
         await asyncio.sleep(0.02)
 
 
-MUTANTS = {
-    "no epoch check": (
-        "CREATE OR REPLACE FUNCTION durabletask.fence_v1(p_hub integer, p_lane bigint, "
-        "p_epoch bigint, p_number bigint, p_record boolean) RETURNS void "
-        "LANGUAGE plpgsql AS $$ BEGIN END $$",
-        "late",
-    ),
-    "no look at what was applied": (
-        "ALTER FUNCTION durabletask.resolve_v1 RENAME TO resolved; "
-        "CREATE FUNCTION durabletask.resolve_v1(p_hub integer, p_lane bigint, p_number bigint, "
-        "p_instance text, p_execution text, p_sequence integer, p_next text, OUT epoch bigint, "
-        "OUT applied boolean, OUT refused integer[], OUT missing integer[]) LANGUAGE plpgsql "
-        "AS $$ BEGIN SELECT r.epoch FROM durabletask.resolved(p_hub, p_lane, p_number, "
-        "p_instance, p_execution, p_sequence, p_next) AS r INTO epoch; applied := false; END $$",
-        "swallow",
-    ),
-}
-"""What is taken out of the store, and the trouble that then does harm."""
+WITHOUT_LOOKING = (
+    "ALTER FUNCTION durabletask.resolve_v1 RENAME TO resolved; "
+    "CREATE FUNCTION durabletask.resolve_v1(p_hub integer, p_lane bigint, p_number bigint, "
+    "p_instance text, p_execution text, p_sequence integer, p_next text, OUT epoch bigint, "
+    "OUT applied boolean, OUT refused integer[], OUT missing integer[]) LANGUAGE plpgsql "
+    "AS $$ BEGIN SELECT r.epoch FROM durabletask.resolved(p_hub, p_lane, p_number, "
+    "p_instance, p_execution, p_sequence, p_next) AS r INTO epoch; applied := false; END $$"
+)
+
+WITHOUT_AN_EPOCH = (
+    "CREATE OR REPLACE FUNCTION durabletask.fence_v1(p_hub integer, p_lane bigint, "
+    "p_epoch bigint, p_number bigint, p_record boolean) RETURNS void "
+    "LANGUAGE plpgsql AS $$ BEGIN END $$"
+)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
-async def test_the_torture_finds_what_is_missing(tmp_path: Path, mutant: str):
-    """Without the epoch, or without looking up what is unknown, events count twice."""
-    change, trouble = MUTANTS[mutant]
-    chance = random.Random(3)
-    async with rig_for("postgresql://", tmp_path, chance, **OPTIONS) as (rig, place):
-        assert rig.server is not None
-        await alter(rig, change)
+async def test_the_torture_finds_what_is_missing(tmp_path: Path):
+    """Without looking up what is unknown, events count twice."""
+    async with rig_for("postgresql://", tmp_path, random.Random(3), **OPTIONS) as (rig, place):
+        await alter(rig, WITHOUT_LOOKING)
         torture = Torture(rig.place, 300, starting=4.0, seed=3, only="events")
         # A start or an event is told to be there twice, or has changed an outcome, or has left
         # somebody waiting for good.
         with pytest.raises((AssertionError, ExceptionGroup, TimeoutError)):
             async with asyncio.timeout(45):
-                await make_trouble(torture, rig, 30, workers=1, kinds=[trouble])
+                await make_trouble(torture, rig, 30, workers=1, kinds=["swallow"])
             torture.place = place
             await torture.check()
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_a_late_request_counts_twice_without_the_epoch(tmp_path: Path, broken: bool):
+    """**turn-atomic** A request that arrives after it was looked up and sent again does no harm."""
+    async with rig_for("postgresql://", tmp_path, random.Random(1)) as (rig, place):
+        if broken:
+            await alter(rig, WITHOUT_AN_EPOCH)
+        store = PostgresStore(place.url)
+        await store.open()
+        lane = await LaneDriver.open(store)
+        await lane.commit(creates=[instance("a", owned=True)])
+        late = lane.batch(messages=[Message("a", b"pay")])
+        key, found = await store.resolve(late)
+        assert found is None
+        await store.commit(msgspec.structs.replace(late, lane=key))
+        if broken:
+            await store.commit(late)
+        else:
+            with pytest.raises(LaneFencedError):
+                await store.commit(late)
+        lane.key = key
+        inbox = (await lane.poll()).inbox["a"]
+        assert [message.body for message in inbox] == [b"pay"] * (2 if broken else 1)
+        await store.close()
 
 
 async def test_the_key_of_history_is_a_barrier_of_its_own(tmp_path: Path):

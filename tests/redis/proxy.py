@@ -37,6 +37,10 @@ class Proxy:
         """
         self._budget[requests] = count
 
+    def cut_no_more(self) -> None:
+        """Let the next connections live."""
+        self._budget = {True: None, False: None}
+
     def cut_all(self) -> None:
         """Cut every connection now."""
         for writer in [*self._writers]:

@@ -40,6 +40,7 @@ async def test_connections_cut_at_any_byte(tmp_path: Path) -> None:
                         break
                     proxy.cut_after(rig.chance.randrange(1, 6000), requests=n % 2 == 0)
                     await asyncio.sleep(rig.chance.uniform(0.01, 0.1))
+                proxy.cut_no_more()
 
             rig = Rig(f"redis://127.0.0.1:{proxy.port}", tmp_path)
             await rig.run(cut)

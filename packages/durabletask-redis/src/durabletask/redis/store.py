@@ -26,10 +26,10 @@ from durabletask.redis.rows import instance_record, standing_of, unclaimed_of, w
 from durabletask.redis.server import check_server
 from durabletask.redis.trouble import LinkLostError
 from durabletask.redis.wire import CLEAN, append_arguments, pack_batch, pack_value, result_of
-from durabletask.store import CommitResult, LaneKey, Store
+from durabletask.store import FINISHED_STATUSES, CommitResult, LaneKey, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from durabletask.redis.address import Address
     from durabletask.redis.link import Argument
@@ -321,20 +321,30 @@ class RedisStore(Store):
         self, instance_ids: Sequence[str], *, payloads: bool
     ) -> dict[str, InstanceRecord]:
         running = self._open
-        if len(instance_ids) == 1:
-            # A look at one row takes less time than to ask for it over the event loop.
-            name = instance_ids[0]
-            row = running.direct.read(*record_command(self._prefix, name, payloads=payloads))
-            if row is not None:
-                record = instance_record(name, row)
-                return {} if record is None else {name: record}
-        found = await records_of(running.reads, self._prefix, instance_ids, payloads=payloads)
-        return {record.instance_id: record for record in found if record is not None}
+        found = self._look(instance_ids, payloads=payloads)
+        if found is None:
+            found = await records_of(running.reads, self._prefix, instance_ids, payloads=payloads)
+        records = {record.instance_id: record for record in found if record is not None}
+        await running.shown(records.values())
+        return records
+
+    def _look(
+        self, instance_ids: Sequence[str], *, payloads: bool
+    ) -> list[InstanceRecord | None] | None:
+        """A look at one row, which takes less time than to ask for it over the event loop."""
+        if len(instance_ids) != 1:
+            return None
+        [name] = instance_ids
+        command = record_command(self._prefix, name, payloads=payloads)
+        row = self._open.direct.read(*command)
+        return None if row is None else [instance_record(name, row)]
 
     async def query_instances(
         self, query: OrchestrationQuery
     ) -> tuple[list[InstanceRecord], str | None]:
-        return await find(self._open.reads, self._prefix, query)
+        records, token = await find(self._open.reads, self._prefix, query)
+        await self._open.shown(records)
+        return records, token
 
     async def purge_instances(self, instance_ids: Sequence[str], *, recursive: bool) -> int:
         running = self._open
@@ -405,6 +415,15 @@ class _Running:
                 # It is applied; whether it will last is for the lane to look up.
                 raise LinkLostError(str(error), sent=True) from error
         return answer
+
+    async def shown(self, records: Collection[InstanceRecord]) -> None:
+        """Return once what is about to be shown will last.
+
+        The server shows a write before its replicas have it. Whoever sees an outcome relies on
+        it, so it is shown only when a failover cannot undo it any more.
+        """
+        if self._copies and any(record.status in FINISHED_STATUSES for record in records):
+            await self.replicated()
 
     async def replicated(self) -> None:
         """Return once the replicas that were asked for have all that was written.

@@ -11,8 +11,8 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from durabletask.client import TaskHubClient
@@ -49,6 +49,18 @@ TIMEOUT = 120 * FACTOR
 """Seconds after which a test has failed."""
 
 FAST = StoreOptions(lease=1.0, poll_interval=0.2, local_backlog=4, idle_release=0.5)
+
+
+@contextmanager
+def _only_errors() -> Iterator[None]:
+    """The faults deserve thousands of warnings; the tests that follow want theirs again."""
+    logger = logging.getLogger("durabletask")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class Rig:
@@ -97,9 +109,9 @@ class Rig:
 
     async def run(self, *faults: Fault, workers: int = 2, within: float = 50.0) -> None:
         """Run all programs to their end while the faults happen, then check everything."""
-        logging.getLogger("durabletask").setLevel(logging.ERROR)
         async with asyncio.timeout(within * FACTOR):
             async with AsyncExitStack() as stack:
+                stack.enter_context(_only_errors())
                 for _ in range(workers):
                     backend = await stack.enter_async_context(self.backend())
                     worker = TaskHubWorker(backend=backend)

@@ -194,8 +194,10 @@ async def test_waiting_instances_cost_nothing(name: str) -> None:
     timers = {n: [Message(n, b"", execution_id=execution(n), visible_at=far)] for n in ids}
     await lane.commit(turns=[turn(n, 0, timers=timers[n]) for n in ids])
     await lane.release(*ids[: count // 2])
-    start = time.perf_counter()
+    shortest = 1.0
     for _ in range(200):
+        start = time.perf_counter()
         assert (await lane.poll()).next_due == far
+        shortest = min(shortest, time.perf_counter() - start)
     # A scan of 20,000 rows takes milliseconds; a poll that does not scan takes microseconds.
-    assert (time.perf_counter() - start) / 200 < 0.000_5
+    assert shortest < 0.000_5

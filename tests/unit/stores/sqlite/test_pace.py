@@ -12,17 +12,9 @@ import pytest
 
 from durabletask.errors import LaneFencedError
 from durabletask.stores.sqlite import SQLiteStore, pace
-from durabletask.stores.sqlite.append import sole_turn
-from durabletask.stores.sqlite.commit import CLEAN
 from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.pace import Pace
-from durabletask.testing.conformance.store.driver import (
-    LaneDriver,
-    finish,
-    instance,
-    message,
-    turn,
-)
+from durabletask.testing.conformance.store.driver import LaneDriver, instance, message, turn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,54 +141,3 @@ async def commit(lane: LaneDriver, **fields: Any) -> CommitResult:
         return await lane.commit(**fields)
     lane.number += 1
     return result
-
-
-@pytest.mark.asyncio
-class TestSoleTurns:
-    """One turn that only adds to history is one statement, and as safe as a batch."""
-
-    async def test_it_is_fenced(self, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without the lane's row of that epoch nothing is written."""
-        monkeypatch.setattr(Pace, "is_quick", True)
-        lane = await LaneDriver.open(store)
-        await lane.run("a")
-        sole = lane.batch(turns=[turn("a", 1, update=None)])
-        assert sole_turn(sole) is not None
-        key, _ = await store.resolve(sole)
-        assert store.commit_now(sole) is None, "the old epoch"
-        lane.key = key
-        assert await commit(lane, turns=[turn("a", 1, update=None)]) == CLEAN
-        [chunks] = await store.read_history([("a", "a/1")])
-        assert len(chunks) == 2
-
-    async def test_it_is_found_again(
-        self, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """``resolve`` knows it by its row of history."""
-        monkeypatch.setattr(Pace, "is_quick", True)
-        lane = await LaneDriver.open(store)
-        await lane.run("a")
-        sole = lane.batch(turns=[turn("a", 1, update=None)])
-        assert (await store.resolve(sole))[1] is None
-        lane.key, _ = await store.resolve(sole)
-        sole = lane.batch(turns=[turn("a", 1, update=None)])
-        assert store.commit_now(sole) == CLEAN
-        assert (await store.resolve(sole))[1] == CLEAN
-
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            {"turns": [turn("a", 1)], "messages": [message("b", "m")]},
-            {"turns": [turn("a", 1), turn("b", 1)]},
-            {"turns": [turn("a", 1, consumed=[7])]},
-            {"turns": [turn("a", 1, to_children=b"stop")]},
-            {"turns": [finish("a", 1)]},
-            {"releases": None},
-        ],
-        ids=["message", "two", "consumes", "children", "finish", "none"],
-    )
-    async def test_others_are_not(self, store: SQLiteStore, fields: dict[str, Any]) -> None:
-        """Whatever writes more than a row of history takes the long way."""
-        lane = await LaneDriver.open(store)
-        fields.pop("releases", None)
-        assert sole_turn(lane.batch(**fields)) is None

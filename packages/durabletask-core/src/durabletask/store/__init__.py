@@ -16,6 +16,7 @@ from durabletask.store.batch import (
     Park,
     Turn,
 )
+from durabletask.store.lone import LoneTurn, lone_turn
 from durabletask.store.options import StoreOptions
 from durabletask.store.record import (
     ClaimedActivity,
@@ -44,6 +45,7 @@ __all__ = [
     "LaneKey",
     "LaneOptions",
     "LaneStanding",
+    "LoneTurn",
     "Message",
     "NewInstance",
     "NextExecution",
@@ -54,4 +56,5 @@ __all__ = [
     "Turn",
     "Unclaimed",
     "Work",
+    "lone_turn",
 ]

@@ -11,14 +11,14 @@ import msgspec
 from msgspec import UNSET
 
 from durabletask.postgres.faults import lost
-from durabletask.store import FINISHED_STATUSES, Batch
+from durabletask.store import FINISHED_STATUSES, Batch, lone_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from durabletask.store import Message, NewInstance, Turn
+    from durabletask.store import LaneKey, LoneTurn, Message, NewInstance, Turn
 
-__all__ = ["Encoding", "Owned", "encode", "foreign", "start_arguments", "waves"]
+__all__ = ["LONE_TURNS", "Encoding", "Owned", "encode", "foreign", "start_arguments", "waves"]
 
 
 class Owned(NamedTuple):
@@ -44,6 +44,9 @@ class Encoding(NamedTuple):
     gained: dict[str, tuple[int | None, Owned]]
     given_up: set[str]
 
+
+LONE_TURNS = frozenset({"append_v1", "begin_v1", "turn_v1"})
+"""The functions for a batch of one turn. They find nothing that a result would tell."""
 
 # Columns of a create that its first turn, in the same batch, changes.
 TURNED, STATUS, BUSY, OUTPUT, FAILURE, CUSTOM_STATUS, COMPLETED_AT = 12, 15, 16, 17, 18, 19, 20
@@ -98,40 +101,43 @@ def encode(batch: Batch, owned: Mapping[str, Owned], ordinals: Sequence[int]) ->
     Raises:
         LaneFencedError: a turn is of an instance that the lane does not own under its execution.
     """
-    turns = batch.turns
-    if len(turns) == 1 and is_append(batch, turns[0]):
-        return append(batch, turns[0], owned)
-    if not turns and is_submission(batch):
+    lone = lone_turn(batch)
+    if lone is not None:
+        return alone(batch.lane, lone, owned, ordinals)
+    if is_submission(batch):
         return submission(batch, ordinals)
     return Encoder(batch, owned, ordinals).encoding()
 
 
-def is_append(batch: Batch, turn: Turn) -> bool:
-    """Whether a batch holds nothing but one turn that only adds to history."""
-    return not (
-        turn.update is not None
-        or turn.next is not None
-        or turn.consumed
-        or turn.timers
-        or turn.to_children is not None
-        or turn.crashes_cleared
-        or batch.creates
-        or batch.messages
-        or batch.activities
-        or batch.finished
-        or batch.parked
-        or batch.released
-        or batch.returned
-    )
-
-
-def append(batch: Batch, turn: Turn, owned: Mapping[str, Owned]) -> Encoding:
-    """The shortest call."""
-    ordinal, execution_id = owned.get(turn.instance_id, NOBODY)
+def alone(
+    lane: LaneKey, lone: LoneTurn, owned: Mapping[str, Owned], ordinals: Sequence[int]
+) -> Encoding:
+    """The shortest calls there are, for an instance that runs by itself."""
+    turn, new = lone
+    instance_id = turn.instance_id
+    mask, status, busy, output, failure, custom_status = changed(turn)
+    if new is not None:
+        [ordinal] = ordinals
+        arguments: tuple[Any, ...] = (
+            *start_arguments(new, ordinal)[:-1],
+            *(status or "PENDING", busy is not False, custom_status),
+            *(turn.sequence, turn.recorded_at, turn.chunk),
+        )
+        born = Owned(ordinal, new.execution_id)
+        return Encoding("begin_v1", arguments, {instance_id: (0, born)}, set())
+    ordinal, execution_id = owned.get(instance_id, NOBODY)
     if execution_id != turn.execution_id:
-        raise lost(batch.lane)
-    arguments = (ordinal, turn.sequence, turn.recorded_at, turn.chunk)
-    return Encoding("append_v1", arguments, {}, set())
+        raise lost(lane)
+    written = (ordinal, turn.sequence, turn.recorded_at, turn.chunk)
+    if lone.is_append:
+        return Encoding("append_v1", written, {}, set())
+    if turn.crashes_cleared:
+        mask |= CLEARS_CRASHES
+    completed_at = None
+    if lone.ends:
+        busy, completed_at = False, turn.recorded_at
+    arguments = (*written, mask, status, busy, output, failure, custom_status, completed_at)
+    return Encoding("turn_v1", arguments, {}, {instance_id} if lone.ends else set())
 
 
 NOBODY = Owned(0, "")
@@ -140,7 +146,8 @@ NOBODY = Owned(0, "")
 def is_submission(batch: Batch) -> bool:
     """Whether a batch holds only what clients may ask for."""
     return not (
-        batch.activities
+        batch.turns
+        or batch.activities
         or batch.finished
         or batch.parked
         or batch.released

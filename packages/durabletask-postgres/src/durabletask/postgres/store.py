@@ -19,7 +19,14 @@ from durabletask.errors import (
 from durabletask.postgres import schema
 from durabletask.postgres.connector import Connector
 from durabletask.postgres.ear import Ear
-from durabletask.postgres.encode import Encoding, encode, foreign, start_arguments, waves
+from durabletask.postgres.encode import (
+    LONE_TURNS,
+    Encoding,
+    encode,
+    foreign,
+    start_arguments,
+    waves,
+)
 from durabletask.postgres.lane import LaneSession
 from durabletask.postgres.link import ConnectionLostError, Link
 from durabletask.postgres.options import PostgresOptions
@@ -451,14 +458,14 @@ class Running:
             [row] = await session.link.call(
                 getattr(self.verbs, encoding.verb), *head, *encoding.arguments
             )
-            return CLEAN if encoding.verb == "append_v1" else result_of(row)
+            return CLEAN if encoding.verb in LONE_TURNS else result_of(row)
         answers = await session.link.calls(
             [(getattr(self.verbs, verb), (*head, *given)) for verb, given, _, _ in encodings]
         )
         refused: frozenset[int] = frozenset()
         missing: frozenset[int] = frozenset()
         for (verb, *_), [row] in zip(encodings, answers, strict=True):
-            if verb != "append_v1":
+            if verb not in LONE_TURNS:
                 result = result_of(row)
                 refused, missing = refused | result.refused, missing | result.missing
         return CommitResult(refused, missing)

@@ -6,6 +6,7 @@ __all__ = ["Verbs"]
 
 _COUNTS = {
     "append_v1": 7,
+    "begin_v1": 18,
     "close_lane_v1": 3,
     "commit_v1": 85,
     "histories_v1": 3,
@@ -22,6 +23,7 @@ _COUNTS = {
     "start_v1": 12,
     "submit_v1": 21,
     "take_over_v1": 2,
+    "turn_v1": 14,
     "unclaimed_v1": 2,
 }
 """The functions of the schema that this version calls, and how many arguments each takes."""
@@ -31,6 +33,7 @@ class Verbs:
     """The statements for one schema, whose name is checked by ``PostgresOptions``."""
 
     append_v1: str
+    begin_v1: str
     close_lane_v1: str
     commit_v1: str
     histories_v1: str
@@ -47,6 +50,7 @@ class Verbs:
     start_v1: str
     submit_v1: str
     take_over_v1: str
+    turn_v1: str
     unclaimed_v1: str
 
     def __init__(self, schema: str) -> None:

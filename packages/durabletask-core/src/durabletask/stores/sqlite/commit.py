@@ -11,10 +11,9 @@ import sqlite3
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET
-
 from durabletask.errors import LaneFencedError
 from durabletask.store import FINISHED_STATUSES, CommitResult
+from durabletask.stores.sqlite.changes import changed
 from durabletask.stores.sqlite.erase import erase
 from durabletask.stores.sqlite.lanes import fenced, is_live
 from durabletask.stores.sqlite.schema import REWAKE
@@ -24,7 +23,7 @@ from durabletask.stores.sqlite.values import encode, numbers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from durabletask.store import Batch, InstanceUpdate, Message, NewInstance, Turn
+    from durabletask.store import Batch, Message, NewInstance, Turn
     from durabletask.stores.sqlite.database import Database
 
 __all__ = ["CLEAN", "commit"]
@@ -65,8 +64,6 @@ UNPARK = (
 
 CLAIMED = "activity_id = v.column1 AND token = v.column2 AND lane <> 0"
 """An activity whose current claim has this token: tokens count the claims of a row."""
-
-Columns = dict[str, Any]
 
 BORN_WITH = {"status": 15, "busy": 16}
 """Where columns that a first turn changes stand in a row of NEW_INSTANCE."""
@@ -229,7 +226,9 @@ class Application:
                 timers += [message_row(ordinal, timer, self._now, 1) for timer in turn.timers]
                 self._touched.add(ordinal)
             if turn.update is not None or turn.next is not None or turn.crashes_cleared:
-                columns = self._changes(turn, row)
+                columns = changed(turn)
+                row.status = columns.get("status", row.status)
+                self._move(turn, row)
                 if ordinal in self._fresh and columns.keys() <= BORN_WITH.keys():
                     # The usual first turn: what it changes is written with the new row.
                     for name, value in columns.items():
@@ -276,30 +275,13 @@ class Application:
                 "nothing of the batch was written. Drop what the lane holds"
             )
 
-    def _changes(self, turn: Turn, row: Standing) -> Columns:
-        """The columns of the instance that a turn changes."""
-        columns = {} if turn.update is None else updated(turn.update)
-        if turn.crashes_cleared:
-            columns["crashes"] = 0
-        following = turn.next
-        if columns.get("status") in FINISHED_STATUSES:
-            columns.update(completed_at=turn.recorded_at, lane=0, busy=0, wake_at=None)
+    def _move(self, turn: Turn, row: Standing) -> None:
+        """Keep account of where a turn takes its instance."""
+        if row.status in FINISHED_STATUSES:
             row.lane = 0
-        elif following is not None:
-            columns.update(
-                execution_id=following.execution_id,
-                input=following.input,
-                version=following.version,
-                carryover=following.carryover,
-                recorded_at=turn.recorded_at,
-                status="PENDING",
-                busy=1,
-                custom_status=None,
-            )
-            row.execution_id = following.execution_id
+        elif turn.next is not None:
+            row.execution_id = turn.next.execution_id
             self._touched.add(row.ordinal)
-        row.status = columns.get("status", row.status)
-        return columns
 
     def _change(self, names: tuple[str, ...], values: list[list[Any]]) -> None:
         """Set the columns ``names``; each row of ``values`` begins with the ordinal."""
@@ -439,15 +421,6 @@ def waves(turns: list[Turn]) -> Iterator[list[Turn]]:
         wave.append(turn)
     if wave:
         yield wave
-
-
-def updated(update: InstanceUpdate) -> Columns:
-    """The columns that an update names."""
-    return {
-        name: value
-        for name in ("status", "output", "failure", "custom_status", "busy")
-        if (value := getattr(update, name)) is not UNSET
-    }
 
 
 def message_row(ordinal: int, message: Message, now: int, bound: int) -> tuple[Any, ...]:

@@ -321,6 +321,11 @@ class Database:
         """Execute a statement. Returns how many rows it changed."""
         return self.connection.execute(sql, parameters).rowcount
 
+    def insert(self, sql: str, parameters: Sequence[Any]) -> int | None:
+        """Insert one row. Returns its number, or None if the statement found no reason to."""
+        cursor = self.connection.execute(sql, parameters)
+        return cursor.lastrowid if cursor.rowcount == 1 else None
+
     def spread(self, head: str, row: str, rows: Sequence[Iterable[Any]], tail: str = "") -> int:
         """Execute ``head row, row, ... tail`` for all rows. Returns how many rows it changed."""
         if not rows:

@@ -11,15 +11,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from durabletask.backend.capabilities import Capabilities
-from durabletask.errors import BackendClosedError, BackendUnavailableError, LaneFencedError
-from durabletask.store import Store
+from durabletask.errors import (
+    BackendClosedError,
+    BackendUnavailableError,
+    LaneFencedError,
+    UnknownCommitError,
+)
+from durabletask.store import Store, lone_turn
 from durabletask.stores.sqlite import lanes, queries
-from durabletask.stores.sqlite.append import append, sole_turn
 from durabletask.stores.sqlite.commit import CLEAN, commit
 from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.guard import CommitGuard
 from durabletask.stores.sqlite.lanefiles import LaneFiles
 from durabletask.stores.sqlite.location import prepare
+from durabletask.stores.sqlite.lone import commit_lone
 from durabletask.stores.sqlite.options import SQLiteOptions
 from durabletask.stores.sqlite.outbox import create_within
 from durabletask.stores.sqlite.pace import SMALL, Pace, is_small
@@ -41,8 +46,8 @@ if TYPE_CHECKING:
         LaneKey,
         LaneOptions,
         LaneStanding,
+        LoneTurn,
         NewInstance,
-        Turn,
         Unclaimed,
         Work,
     )
@@ -189,8 +194,8 @@ class SQLiteStore(Store):
         if database is None:
             return None
         try:
-            turn = sole_turn(batch)
-            if turn is not None and running.append(batch, turn, database):
+            lone = lone_turn(batch)
+            if lone is not None and running.lone_commit(batch.lane, lone, database):
                 return CLEAN
             return running.small_commit(batch, database, wait=False)
         except (BackendUnavailableError, LaneFencedError):
@@ -319,12 +324,16 @@ class Running:
         self.pace.took(time.perf_counter() - began)
         return result
 
-    def append(self, batch: Batch, turn: Turn, database: Database) -> bool:
-        """Commit a batch that only adds ``turn`` to history; False if nothing was written."""
+    def lone_commit(self, lane: LaneKey, lone: LoneTurn, database: Database) -> bool:
+        """Commit a turn that is alone in its batch; False if nothing was written."""
         began = time.perf_counter()
-        owned = self.owned.get(batch.lane.lane_id, {})
-        if not append(database, self.hub, batch, turn, owned):
-            return False
+        try:
+            owned = self.owned.setdefault(lane.lane_id, {})
+            if not commit_lone(database, self.hub, lane, lone, owned):
+                return False
+        except UnknownCommitError:
+            self.owned.pop(lane.lane_id, None)
+            raise
         self.upkeep.active()
         self.pace.took(time.perf_counter() - began)
         return True

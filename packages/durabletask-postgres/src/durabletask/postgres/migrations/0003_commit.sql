@@ -50,6 +50,70 @@ BEGIN
     INSERT INTO history VALUES (p_instance, p_sequence, p_recorded_at, p_chunk);
 END $$;
 
+-- The birth of one instance, which the lane owns, together with its first turn. An id that is taken
+-- is another's, who has made this turn.
+CREATE FUNCTION begin_v1(
+    p_hub integer, p_lane bigint, p_epoch bigint,
+    p_instance bigint, p_id text, p_execution text, p_name text, p_version text, p_input text,
+    p_tags text, p_created_at bigint, p_start_at bigint, p_status text, p_busy boolean,
+    p_custom_status text,
+    p_sequence integer, p_recorded_at bigint, p_chunk bytea
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM FROM lanes
+    WHERE lane_id = p_lane AND epoch = p_epoch AND hub = p_hub FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'lane % may not write under epoch %', p_lane, p_epoch
+            USING ERRCODE = 'DT001';
+    END IF;
+    INSERT INTO instances (
+        ordinal, hub, instance_id, execution_id, name, version, input, tags,
+        created_at, start_at, freed_at, lane, status, busy, custom_status
+    ) VALUES (
+        p_instance, p_hub, p_id, p_execution, p_name, p_version, p_input, p_tags::jsonb,
+        p_created_at, p_start_at, microseconds(), p_lane, p_status, p_busy, p_custom_status
+    ) ON CONFLICT (hub, instance_id) DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'lane % has made a turn of an instance that is another''s', p_lane
+            USING ERRCODE = 'DT001';
+    END IF;
+    INSERT INTO history VALUES (p_instance, p_sequence, p_recorded_at, p_chunk);
+END $$;
+
+-- One turn that changes its instance, or ends it, and nothing else. The mask is that of
+-- change_instances.
+CREATE FUNCTION turn_v1(
+    p_hub integer, p_lane bigint, p_epoch bigint,
+    p_instance bigint, p_sequence integer, p_recorded_at bigint, p_chunk bytea,
+    p_mask integer, p_status text, p_busy boolean, p_output text, p_failure bytea,
+    p_custom_status text, p_completed_at bigint
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM FROM lanes
+    WHERE lane_id = p_lane AND epoch = p_epoch AND hub = p_hub FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'lane % may not write under epoch %', p_lane, p_epoch
+            USING ERRCODE = 'DT001';
+    END IF;
+    INSERT INTO history VALUES (p_instance, p_sequence, p_recorded_at, p_chunk);
+    UPDATE instances SET
+        status = coalesce(p_status, status),
+        busy = coalesce(p_busy, busy),
+        output = CASE WHEN p_mask & 1 > 0 THEN p_output ELSE output END,
+        failure = CASE WHEN p_mask & 2 > 0 THEN p_failure ELSE failure END,
+        custom_status = CASE WHEN p_mask & 4 > 0 THEN p_custom_status ELSE custom_status END,
+        crashes = CASE WHEN p_mask & 8 > 0 THEN 0 ELSE crashes END,
+        completed_at = p_completed_at,
+        lane = CASE WHEN p_completed_at IS NULL THEN lane ELSE 0 END,
+        wake_at = CASE WHEN p_completed_at IS NULL THEN wake_at END
+    WHERE ordinal = p_instance;
+    IF p_completed_at IS NOT NULL THEN
+        DELETE FROM inbox WHERE instance = p_instance;
+    END IF;
+END $$;
+
 -- Clears the parked reason and the crashes of instances whose rows are locked or owned.
 CREATE FUNCTION unpark(p_ordinals bigint[], p_now bigint) RETURNS void
 LANGUAGE plpgsql AS $$

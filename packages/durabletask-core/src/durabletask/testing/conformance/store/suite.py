@@ -14,6 +14,7 @@ from durabletask.testing.conformance.store.hubs import HubSuite
 from durabletask.testing.conformance.store.inboxes import InboxSuite
 from durabletask.testing.conformance.store.lanes import LaneSuite
 from durabletask.testing.conformance.store.limits import LimitSuite
+from durabletask.testing.conformance.store.lone import LoneTurnSuite
 from durabletask.testing.conformance.store.parking import ParkSuite
 from durabletask.testing.conformance.store.purges import PurgeSuite
 from durabletask.testing.conformance.store.queries import QuerySuite
@@ -37,6 +38,7 @@ class StoreSuite(
     InboxSuite,
     LaneSuite,
     LimitSuite,
+    LoneTurnSuite,
     ParkSuite,
     PurgeSuite,
     QuerySuite,

@@ -22,13 +22,14 @@ from durabletask.errors import (
     ConfigurationError,
     InstanceAlreadyExistsError,
     InvalidRequestError,
+    LaneFencedError,
     SchemaVersionError,
 )
 from durabletask.plugins import connect
 from durabletask.postgres import PostgresBackend, PostgresOptions, PostgresStore
 from durabletask.postgres.link import ConnectionLostError, Link
 from durabletask.postgres.schema import MIGRATIONS, SCHEMA_VERSION
-from durabletask.testing.conformance.store.driver import LaneDriver, activity, instance
+from durabletask.testing.conformance.store.driver import LaneDriver, activity, instance, turn
 from durabletask.worker import TaskHubWorker
 
 pytestmark = pytest.mark.asyncio
@@ -412,6 +413,26 @@ async def test_broken_connections_are_made_anew(postgres, options):
 
 
 # --- transactions of the user's own ------------------------------------------------------------
+
+
+async def test_who_was_refused_a_batch_is_not_dead(postgres, options):
+    """A lane keeps its connection, and with it the lock by which others see that it lives."""
+    store, other = (PostgresStore(postgres.dsn, options) for _ in range(2))
+    await store.open()
+    await other.open()
+    lane = await LaneDriver.open(store)
+    await lane.run("a")
+    with pytest.raises(LaneFencedError):
+        await lane.commit(turns=[turn("a", 0)])
+    with pytest.raises(LaneFencedError):
+        await lane.commit(turns=[turn("another's", 0)])
+    async with session(postgres.dsn) as operator:  # so young a server says nothing of the dead
+        age = await operator.fetchval("SELECT now() - pg_postmaster_start_time()")
+    await asyncio.sleep(max(0.0, 3.2 - age.total_seconds()))
+    assert await other.take_over() == 0
+    await lane.commit(turns=[turn("a", 1)])
+    await other.close()
+    await store.close()
 
 
 async def test_a_start_is_part_of_the_users_transaction(postgres, options):

@@ -50,6 +50,8 @@ class FaultyStore(MemoryStore):
             raise BackendUnavailableError("the store is away")
         if kind == "broken":
             raise RuntimeError("a bug of the store")
+        if kind == "clash":
+            raise LaneFencedError("somebody else has written this turn")
         if kind == "fenced":
             await self.close_lane(batch.lane)
             return await super().commit(batch)
@@ -81,7 +83,7 @@ def count(ctx: task.OrchestrationContext, steps: int) -> Any:
 
 async def run(store: FaultyStore, instances: int, steps: int) -> None:
     """Run orchestrations, and check that each has one right outcome and a whole history."""
-    backend = StoreBackend(store, StoreOptions(poll_interval=0.05))
+    backend = StoreBackend(store, StoreOptions(poll_interval=0.05, lease=3600.0))
     async with TaskHubWorker(backend=backend) as worker:
         worker.add_orchestration(count)
         worker.add_activity(add_one)
@@ -123,10 +125,17 @@ async def test_each_commit_goes_wrong_once(kind: str) -> None:
 async def test_commits_go_wrong_at_random(seed: int) -> None:
     """**failure-infra** Any mixture of faults slows orchestrations down and changes nothing."""
     chance = random.Random(seed)
-    kinds = ("applied", "lost", "unavailable", "fenced")
+    kinds = ("applied", "lost", "unavailable", "fenced", "clash")
     store = FaultyStore(lambda _: chance.choice(kinds) if chance.random() < 0.4 else None)
     await run(store, instances=8, steps=20)
     assert len(store.faults) > 3
+
+
+async def test_a_lane_that_lives_on_is_given_up() -> None:
+    """**failure-infra** What it owns need not wait for the end of its lease, here an hour."""
+    store = FaultyStore(lambda batch: "clash" if batch.number == 4 and not store.faults else None)
+    await run(store, instances=5, steps=8)
+    assert store.faults == ["clash"]
 
 
 async def test_a_start_whose_answer_was_lost_is_made_once() -> None:
@@ -214,7 +223,7 @@ async def test_nothing_overtakes_a_commit_in_doubt(*, applied: bool) -> None:
     The worker, with the next turn at hand and nothing else to do, would commit that at once.
     """
     store = EmbeddedStore(applied=applied)
-    backend = StoreBackend(store, StoreOptions(poll_interval=0.05))
+    backend = StoreBackend(store, StoreOptions(poll_interval=0.05, lease=3600.0))
     async with TaskHubWorker(backend=backend) as worker:
         worker.add_orchestration(count)
         worker.add_activity(add_one)

@@ -228,16 +228,14 @@ class Lane:
     async def _broken(self, pending: PendingBatch, error: Exception) -> None:
         """The store broke its contract, or a value in the batch broke the store.
 
-        Clients hear of it. For the turns the lane starts anew: it is given up in the store, and
-        what it owned is claimed and replayed from what is durable.
+        Clients hear of it. For the turns the lane starts anew: what it owned is claimed and
+        replayed from what is durable.
         """
         _log.critical("the store could not take a batch; the lane starts anew", exc_info=error)
         pending.fail_clients(error)
         key = self.key
         if key is not None:
             await asyncio.sleep(_LAST_RETRY)
-            with contextlib.suppress(BackendUnavailableError, LaneFencedError):
-                await self._store.close_lane(key)
             await self.replace(key)
 
     async def _settle(self, batch: Batch, *, unknown: bool) -> CommitResult:
@@ -315,6 +313,10 @@ class Lane:
                 self._owner.lane_lost()
                 self.pending = self.pending.client_part()
                 self.key, self._number = None, 0
+                # It may live on in the store, which refuses a batch for other reasons as well;
+                # nobody would touch what it owns until its lease ends.
+                with contextlib.suppress(BackendUnavailableError, LaneFencedError):
+                    await self._store.close_lane(lost)
                 await self._reopen()
         if self.pending:
             self.kick()

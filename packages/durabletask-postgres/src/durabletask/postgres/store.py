@@ -192,17 +192,13 @@ class PostgresStore(Store):
         # Strictly growing, so that the server can tell a late request from the last one.
         firm = session.polls != session.acked
         session.polls += 1
-        try:
-            rows = await running.upkeep.call(
-                running.verbs.poll_v1,
-                *(running.hub, lane.lane_id, lane.epoch, session.polls, session.acked, firm),
-                *(sorted(interest.orchestrations), sorted(interest.activities)),
-                *(interest.max_instances, interest.max_activities),
-                *(interest.suspects, max(1, interest.probation_after)),
-            )
-        except LaneFencedError:
-            await running.lost(session, lane)
-            raise
+        rows = await running.upkeep.call(
+            running.verbs.poll_v1,
+            *(running.hub, lane.lane_id, lane.epoch, session.polls, session.acked, firm),
+            *(sorted(interest.orchestrations), sorted(interest.activities)),
+            *(interest.max_instances, interest.max_activities),
+            *(interest.suspects, max(1, interest.probation_after)),
+        )
         session.claimed(rows)
         work = read_work(rows)
         running.clock.seen(work.now)
@@ -219,10 +215,8 @@ class PostgresStore(Store):
             if session.sent is None:  # it broke before the batch was sent
                 raise
             raise UnknownCommitError(str(error)) from error
-        except BackendError as error:  # an answer: nothing was written
+        except BackendError:  # an answer: nothing was written
             session.sent = None
-            if isinstance(error, LaneFencedError):
-                await running.lost(session, batch.lane)
             raise
         session.applied(encodings, result.refused)
         if encodings[-1].verb != "append_v1":
@@ -386,11 +380,6 @@ class Running:
         session = self.lanes.pop(lane_id, None)
         if session is not None:
             await session.link.close()
-
-    async def lost(self, session: LaneSession, lane: LaneKey) -> None:
-        """The server has refused this key. Nothing is lost if it is only an old one of ours."""
-        if session.sent is None and session.key in (None, lane):
-            await self.forget(lane.lane_id)
 
     def standing(self, row: Record) -> LaneStanding:
         """What the live lanes of the hub know."""

@@ -471,7 +471,7 @@ class RandomHistorySuite(StoreFixtures):
         """Lanes open, steal, commit well, badly, late and in doubt; the model agrees throughout."""
         loop = asyncio.get_running_loop()
         bounds = settings(
-            max_examples=settings().max_examples // 10,  # each of them is long
+            max_examples=settings().max_examples // 3,  # each of them is long
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=(HealthCheck.too_slow,),

@@ -47,6 +47,8 @@ class ReadyQueue:
         """
         under_way, new = self._under_way, self._new
         pulled: list[OwnedInstance] = []
+        if room <= 0 or not (under_way or new):
+            return pulled
         share = 0
         if new:
             at_ease = not (is_busy or under_way)

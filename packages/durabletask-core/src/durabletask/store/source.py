@@ -134,14 +134,12 @@ class StoreWorkItemSource(WorkItemSource):
 
     def _hand_out(self) -> list[WorkItem]:
         items: list[WorkItem] = []
-        ready, activities = self.holdings.ready, self.holdings.activities
-        room = min(len(ready), self.profile.max_orchestrations - self._turns_out, _BURST)
-        if room > 0:
+        activities = self.holdings.activities
+        room = min(self.profile.max_orchestrations - self._turns_out, _BURST)
+        pulled = self.holdings.ready.pull(room, is_busy=bool(activities))
+        if pulled:
             now = self._hub.store.now()
-            items += [
-                self._turn_item(instance, now)
-                for instance in ready.pull(room, is_busy=bool(activities))
-            ]
+            items += [self._turn_item(instance, now) for instance in pulled]
             self._turns_out += len(items)
         if activities:
             room = min(len(activities), self.profile.max_activities - self._activities_out, _BURST)

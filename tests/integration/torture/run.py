@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.servers.postgres import running_server
+from tests.servers.proxy import Proxy
 
 from durabletask.client import TaskHubClient
 
 from .place import Place, store_at
 from .processes import WorkerProcess
 from .programs import program_of
-from .proxy import Proxy
 from .troubles import Rig
 from .verdict import Outcome, check_all
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 import asyncpg
 from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import FAULTS, Fault, Proxy
 
 from .place import Place
 from .processes import WorkerProcess
-from .proxy import FAULTS, Fault, Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

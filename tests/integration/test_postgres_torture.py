@@ -8,19 +8,22 @@ import asyncio
 import random
 import time
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 
 import asyncpg
 import msgspec
 import pytest
+from tests.servers.proxy import Fault
 
 from durabletask.client import TaskHubClient
-from durabletask.errors import LaneFencedError
+from durabletask.errors import BackendUnavailableError, LaneFencedError
 from durabletask.postgres import PostgresStore
 from durabletask.store import Message
 from durabletask.testing.conformance.store.driver import LaneDriver, instance
 
 from .torture.load import Load
+from .torture.place import store_at
 from .torture.processes import WorkerProcess
 from .torture.rigs import rig_for
 from .torture.rounds import make_trouble
@@ -45,20 +48,20 @@ async def test_trouble_of_every_kind_changes_nothing(tmp_path: Path):
 
 async def test_a_thousand_busy_instances_change_hands_quickly(tmp_path: Path):
     """**failure-infra**: every interrupted activity of a dead worker runs again soon."""
-    count = 1000
+    busy = 1000
     async with rig_for("postgresql://", tmp_path, random.Random(1)) as rig:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(TaskHubClient(rig.calm.url))
             first = await stack.enter_async_context(await WorkerProcess.ready(rig.place))
-            starts = (client.schedule_new_orchestration("holding", input=60) for _ in range(count))
+            starts = (client.schedule_new_orchestration("holding", input=60) for _ in range(busy))
             await asyncio.gather(*starts)
-            await until(lambda: runs_at(rig.place.ledger).total() == count, within=20)
+            await until(lambda: runs_at(rig.place.ledger).total() == busy, within=20)
             await stack.enter_async_context(await WorkerProcess.ready(rig.place))
             await asyncio.sleep(3.0)  # the server has just started, which puts off take-overs
             killed = await first.kill()
-            await until(lambda: runs_at(rig.place.ledger).total() == 2 * count, within=20)
+            await until(lambda: runs_at(rig.place.ledger).total() == 2 * busy, within=20)
             took = time.monotonic() - killed
-    print(f"{count} busy instances taken over in {took:.2f} s")
+    print(f"{busy} busy instances taken over in {took:.2f} s")
     assert took < 4.0  # 2 s on a quiet machine
 
 
@@ -68,6 +71,25 @@ async def until(condition, *, within: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {within} s"
         await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("fault", ["cut request", "cut reply"])
+async def test_a_connection_breaks_at_each_step_of_opening(tmp_path: Path, fault: Fault):
+    """**failure-infra** Wherever it breaks, it is told as trouble, and one may try again."""
+    refused = 0
+    async with rig_for("postgresql://", tmp_path, random.Random(5)) as rig:
+        assert rig.proxy is not None
+        for step in count():
+            rig.proxy.arm(fault, after=step)
+            store = store_at(rig.place.url)
+            try:
+                await store.open()
+            except BackendUnavailableError:
+                refused += 1
+            await store.close()
+            if rig.proxy.done <= step:  # it was open before so much had passed
+                break
+    assert refused > 10
 
 
 WITHOUT_LOOKING = (

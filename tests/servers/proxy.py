@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ class Pair(NamedTuple):
         """Break both at once."""
         for writer in self:
             writer.transport.abort()
+
+
+@dataclass
+class Armed:
+    """A fault that is to happen, and how many chunks pass before it does."""
+
+    fault: Fault
+    after: int
 
 
 class Proxy:
@@ -49,7 +58,7 @@ class Proxy:
         self._tls = tls
         self._open = asyncio.Event()
         self._open.set()
-        self._armed: list[Fault] = []
+        self._armed: list[Armed] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._pairs: set[Pair] = set()
         self.done = 0
@@ -66,9 +75,9 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def arm(self, fault: Fault) -> None:
-        """Let the fault happen to whatever comes next in its direction."""
-        self._armed.append(fault)
+    def arm(self, fault: Fault, *, after: int = 0) -> None:
+        """Let the fault happen in its direction, to the next chunk but so many."""
+        self._armed.append(Armed(fault, after))
 
     def disarm(self) -> None:
         """Forget the faults that have not happened yet."""
@@ -110,6 +119,17 @@ class Proxy:
             self._pairs.discard(pair)
             pair.cut()
 
+    def _due(self, direction: Direction) -> Fault | None:
+        """What happens to this chunk, if anything."""
+        armed = next((armed for armed in self._armed if FAULTS[armed.fault][0] == direction), None)
+        if armed is None:
+            return None
+        if armed.after:
+            armed.after -= 1
+            return None
+        self._armed.remove(armed)
+        return armed.fault
+
     async def _pump(
         self,
         direction: Direction,
@@ -119,9 +139,8 @@ class Proxy:
     ) -> None:
         while data := await source.read(65536):
             await self._open.wait()
-            fault = next((f for f in self._armed if FAULTS[f][0] == direction), None)
+            fault = self._due(direction)
             if fault is not None:
-                self._armed.remove(fault)
                 self.done += 1
                 if not await FAULTS[fault][1](self._chance, data, sink, pair):
                     return

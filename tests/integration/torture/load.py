@@ -81,6 +81,7 @@ class Load:
         self.chance = random.Random(self.seed)
         self._client = TaskHubClient(self.place.url)
         self._gate = asyncio.Semaphore(0)
+        self._is_remote = self.place.url.startswith("grpc")
 
     @property
     def unfinished(self) -> int:
@@ -153,9 +154,7 @@ class Load:
                 lambda name=name, data=data: self._client.raise_event(instance_id, name, data)
             )
             self.heard.counts["events"] += 1
-            # The stores look up what is unknown, so nobody who is told to try again has written.
-            # A client of a sidecar cannot know.
-            if in_doubt and self.place.url.startswith("grpc"):
+            if in_doubt:
                 self.heard.doubtful.add((number, place))
 
     async def _meddle(self, number: int, instance_id: str) -> None:
@@ -189,8 +188,10 @@ class Load:
         while True:
             try:
                 return await call(), in_doubt
-            except (BackendUnavailableError, UnknownCommitError):
-                in_doubt = True
+            except (BackendUnavailableError, UnknownCommitError) as error:
+                # A store looks up what is unknown and says so if it cannot: nobody who is told to
+                # try later has written. A client of a sidecar cannot know.
+                in_doubt |= isinstance(error, UnknownCommitError) or self._is_remote
                 await asyncio.sleep(self.chance.uniform(0.05, 0.2))
 
     async def _children_end(self) -> None:

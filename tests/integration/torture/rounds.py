@@ -36,6 +36,8 @@ class Plan:
         troubles: how many are made at least; every kind comes twice, or more often.
         workers: processes that work at a time.
         backlog: activities that a worker keeps to itself.
+        kinds: of trouble; all that there are, if it is empty.
+        only: name of the only program of which there are instances, if any.
     """
 
     backend: str
@@ -43,6 +45,8 @@ class Plan:
     troubles: int = 16
     workers: int = 3
     backlog: int = 20
+    kinds: tuple[str, ...] = ()
+    only: str | None = None
 
     @property
     def options(self) -> dict[str, float]:
@@ -131,9 +135,9 @@ async def play(plan: Plan, seed: int, folder: Path) -> Report:
     began = time.monotonic()
     chance = random.Random(seed)
     async with rig_for(plan.backend, folder, chance, **plan.options) as rig:
-        troubles = max(plan.troubles, 2 * len(rig.deck))
-        load = Load(rig.place, plan.instances, starting=None, seed=seed)
-        await make_trouble(load, rig, troubles, plan.workers)
+        troubles = max(plan.troubles, 2 * len(plan.kinds or rig.deck))
+        load = Load(rig.place, plan.instances, starting=None, seed=seed, only=plan.only)
+        await make_trouble(load, rig, troubles, plan.workers, plan.kinds)
         await load.check(rig.calm)
         await rig.audit()
         load.heard.counts["purged"] = await purge_some(rig.calm, chance)

@@ -10,16 +10,19 @@ import argparse
 import asyncio
 import logging
 import random
+import shlex
 import shutil
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from durabletask.plugins import parse_url
 
 from .rigs import BUILDS
 from .rounds import Plan, Report, play
@@ -60,18 +63,26 @@ def line_of(number: int, report: Report) -> str:
     return f"round {number}, seed {report.seed}: {made} troubles, {said}; {report.seconds:.1f} s"
 
 
-def again(given: argparse.Namespace, seed: int) -> str:
-    """The command that plays one round again."""
-    options = ("backend", "instances", "troubles", "workers", "backlog")
-    said = " ".join(f"--{name} '{getattr(given, name)}'" for name in options)
-    return f"python -m tests.integration.torture.run {said} --minutes 0 --seed {seed}"
+def again(plan: Plan, seed: int) -> str:
+    """The command that plays one round again; without the secrets of a URL."""
+    said = [f"--backend {shlex.quote(shown(plan.backend))}"]
+    for option in fields(Plan):
+        value = getattr(plan, option.name)
+        if option.name != "backend" and value != option.default:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            said.append(f"--{option.name} {shlex.quote(text)}")
+    return f"nox -s torture -- {' '.join(said)} --minutes 0 --seed {seed}"
 
 
-def one_round(plan: Plan, given: argparse.Namespace, seed: int, home: Path, tally: Tally) -> None:
+def shown(url: str) -> str:
+    """The backend as it may be shown."""
+    return url if url in BUILDS else str(parse_url(url))
+
+
+def one_round(plan: Plan, seed: int, home: Path, tally: Tally) -> None:
     """Play a round, say what came of it, and remove its folder if all is well."""
     folder = home / f"round-{seed}"
     folder.mkdir()
-    folder.chmod(0o755)
     tally.rounds += 1
     try:
         report = asyncio.run(play(plan, seed, folder))
@@ -80,7 +91,7 @@ def one_round(plan: Plan, given: argparse.Namespace, seed: int, home: Path, tall
         tally.violations.append((seed, folder))
         print(traceback.format_exc(limit=-3), flush=True)
         print(f"round {tally.rounds}, seed {seed}: VIOLATION; see {folder}", flush=True)
-        print(f"  again: {again(given, seed)}", flush=True)
+        print(f"  again: {again(plan, seed)}", flush=True)
     else:
         tally.add(report)
         print(line_of(tally.rounds, report), flush=True)
@@ -96,6 +107,11 @@ def summarize(tally: Tally, seconds: float) -> None:
         print("no violation")
     for seed, folder in tally.violations:
         print(f"VIOLATION in the round of seed {seed}; see {folder}")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(filter(None, text.split(",")))
 
 
 def main() -> int:
@@ -114,18 +130,20 @@ def main() -> int:
     add("--troubles", type=int, default=Plan.troubles, help="in each round, at least")
     add("--workers", type=int, default=Plan.workers)
     add("--backlog", type=int, default=Plan.backlog, help="activities a worker keeps to itself")
+    add("--kinds", type=names, default=(), help="of trouble, with commas between; else all")
+    add("--only", help="the name of the only program of which there are instances")
     add("--folder", type=Path, help="an empty one; by default a temporary one")
     given = parser.parse_args()
-    plan = Plan(given.backend, given.instances, given.troubles, given.workers, given.backlog)
+    plan = Plan(**{option.name: getattr(given, option.name) for option in fields(Plan)})
     # The troubles deserve thousands of warnings.
     logging.getLogger("durabletask").setLevel(logging.CRITICAL)
     home = (given.folder or Path(tempfile.mkdtemp(prefix="durabletask-torture-"))).resolve()
     home.mkdir(exist_ok=True)
     tally = Tally()
-    print(f"{given.backend}, seed {given.seed}", flush=True)
+    print(f"{shown(plan.backend)}, seed {given.seed}", flush=True)
     began = time.monotonic()
     for seed in seeds_of(given.seed):
-        one_round(plan, given, seed, home, tally)
+        one_round(plan, seed, home, tally)
         if time.monotonic() - began >= given.minutes * 60:
             break
     summarize(tally, time.monotonic() - began)

@@ -10,6 +10,7 @@ import statistics
 import time
 from contextlib import AsyncExitStack, closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,11 @@ import pytest
 from durabletask.client import TaskHubClient
 from durabletask.state import OrchestrationStatus
 
-from .torture.ledger import Ledger
+from .torture.audits import check_file, settled
+from .torture.load import Load
 from .torture.place import Place
 from .torture.processes import WorkerProcess
-from .torture.run import Torture, kill_and_start
-from .torture.verdict import check_file
+from .torture.verdict import runs_at
 from .torture.worker import DEADLY
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
@@ -31,15 +32,6 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 def place(tmp_path: Path) -> Place:
     """A database file that does not exist yet."""
     return Place.in_file(tmp_path / "torture.db")
-
-
-def runs_in(place: Place) -> int:
-    """How many activity runs have begun."""
-    ledger = Ledger(place.ledger)
-    try:
-        return ledger.runs().total()
-    finally:
-        ledger.close()
 
 
 def lanes_opened_in(place: Place) -> int:
@@ -60,33 +52,71 @@ async def until(condition, *, within: float) -> float:
     return time.monotonic() - began
 
 
+async def rest(place: Place) -> None:
+    """Wait until the file is as it has to be in the end."""
+    await settled(partial(asyncio.to_thread, check_file, place.file))
+
+
+async def kill_and_start(load: Load, kills: int, workers: int = 1, **options: float) -> list[int]:
+    """Kill a random worker at random moments and start another in its place.
+
+    ``options`` are those of the workers' StoreOptions. A small ``local_backlog`` sends activities
+    through the shared queue if there are several workers.
+
+    Returns:
+        How many instances were unfinished at each kill.
+    """
+    unfinished: list[int] = []
+    crew = [await WorkerProcess.start(load.place, **options) for _ in range(workers)]
+    running = asyncio.create_task(load.run())
+    try:
+        for _ in range(kills):
+            victim = load.chance.randrange(workers)
+            # Some are killed while they start and take over, some in full flight.
+            if load.chance.random() < 0.8:
+                await crew[victim].is_ready()
+            await asyncio.sleep(load.chance.uniform(0.0, 0.7))
+            unfinished.append(load.unfinished)
+            await crew[victim].kill()
+            crew[victim] = await WorkerProcess.start(load.place, **options)
+        await running
+        await rest(load.place)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        for worker in crew:
+            await worker.kill()
+    return unfinished
+
+
 async def test_one_worker_is_killed_again_and_again(place):
     """**turn-atomic**, **activity-once**: six kills among 500 instances change no outcome."""
-    torture = Torture(place, instances=500, seed=1)
-    unfinished = await kill_and_start(torture, kills=6)
+    load = Load(place, instances=500, seed=1)
+    unfinished = await kill_and_start(load, kills=6)
     assert unfinished[2] > 100, "the kills came too late to be of any interest"
-    assert await torture.check() > 0, "no activity was ever interrupted"
+    assert await load.check(place) > 0, "no activity was ever interrupted"
 
 
 @pytest.mark.parametrize("backlog", [1000, 3], ids=["local", "queued"])
 async def test_two_workers_are_killed_in_turn(place, backlog):
     """**turn-single**: one goes on while the other is killed, and both take over."""
-    torture = Torture(place, instances=300, seed=2)
-    await kill_and_start(torture, 4, workers=2, local_backlog=backlog, probation_delay=1.0)
-    await torture.check()
+    load = Load(place, instances=300, seed=2)
+    await kill_and_start(load, 4, workers=2, local_backlog=backlog, probation_delay=1.0)
+    await load.check(place)
 
 
 async def test_the_survivor_takes_over_alone(place):
     """**failure-infra**: nobody starts the killed worker again; the other one finishes it all."""
-    torture = Torture(place, instances=200, seed=3)
+    load = Load(place, instances=200, seed=3)
     async with await WorkerProcess.ready(place) as one, await WorkerProcess.ready(place) as other:
-        running = asyncio.create_task(torture.clients())
+        running = asyncio.create_task(load.run())
         await asyncio.sleep(1.0)
         await one.kill()
-        assert torture.unfinished > 20
+        assert load.unfinished > 20
         await running
+        await rest(place)
         await other.stop()
-    await torture.check()
+    await load.check(place)
 
 
 def is_locked(place: Place) -> bool:
@@ -118,24 +148,24 @@ async def freeze(worker: WorkerProcess, place: Place) -> None:
 
 async def test_a_frozen_worker_is_fenced(place):
     """**turn-single**: a worker that lost its lease cannot commit, however late it wakes up."""
-    torture = Torture(place, instances=300, starting=7.0, seed=4)
+    load = Load(place, instances=300, starting=7.0, seed=4)
     async with (
         await WorkerProcess.ready(place, lease=1.5) as one,
         await WorkerProcess.ready(place, lease=1.5) as other,
     ):
-        running = asyncio.create_task(torture.clients())
+        running = asyncio.create_task(load.run())
         for worker in (one, other):
             await asyncio.sleep(0.7)
             await freeze(worker, place)
             await asyncio.sleep(3.0)
             worker.thaw()
         await running
-        await asyncio.sleep(0.5)
+        await rest(place)
         assert one.lives and other.lives
         await one.stop()
         await other.stop()
     assert lanes_opened_in(place) >= 5, "the client's, one for each worker, and one after its sleep"
-    await torture.check()
+    await load.check(place)
 
 
 async def test_another_process_is_woken_within_milliseconds(place):
@@ -163,13 +193,13 @@ async def test_a_thousand_busy_instances_change_hands_quickly(place, standby):
         first = await stack.enter_async_context(await WorkerProcess.ready(place))
         starts = (client.schedule_new_orchestration("holding", input=60) for _ in range(count))
         await asyncio.gather(*starts)
-        await until(lambda: runs_in(place) == count, within=20)
+        await until(lambda: runs_at(place.ledger).total() == count, within=20)
         if standby:
             await stack.enter_async_context(await WorkerProcess.ready(place))
         killed = await first.kill()
         if not standby:
             await stack.enter_async_context(await WorkerProcess.ready(place))
-        await until(lambda: runs_in(place) == 2 * count, within=20)
+        await until(lambda: runs_at(place.ledger).total() == 2 * count, within=20)
         took = time.monotonic() - killed
     print(f"{count} busy instances taken over in {took:.2f} s")
     assert took < 4.0  # 2 s on a quiet machine

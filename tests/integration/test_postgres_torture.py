@@ -1,74 +1,67 @@
 """Worker processes on PostgreSQL while workers, connections and the server break.
 
-What must hold at the end is in :mod:`.torture.verdict`. `python -m tests.integration.torture.run
---backend postgresql:// --instances 5000 --count 1000` does the same for as long as you like.
+What must hold at the end is in :mod:`.torture.verdict`. `nox -s torture -- --backend postgresql://
+--minutes 60` does the same for as long as you like.
 """
 
 import asyncio
 import random
 import time
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 
 import asyncpg
 import msgspec
 import pytest
+from tests.servers.proxy import Fault
 
 from durabletask.client import TaskHubClient
-from durabletask.errors import LaneFencedError
+from durabletask.errors import BackendUnavailableError, LaneFencedError
 from durabletask.postgres import PostgresStore
 from durabletask.store import Message
 from durabletask.testing.conformance.store.driver import LaneDriver, instance
 
-from .torture.ledger import Ledger
-from .torture.place import Place
+from .torture.load import Load
+from .torture.place import store_at
 from .torture.processes import WorkerProcess
-from .torture.run import Torture, make_trouble, rig_for
+from .torture.rigs import rig_for
+from .torture.rounds import make_trouble
 from .torture.troubles import Rig
+from .torture.verdict import runs_at
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(180)]
 
 OPTIONS = {"local_backlog": 20, "lease": 1.5, "probation_delay": 0.5}
 
 
-def runs_in(place: Place) -> int:
-    """How many activity runs have begun."""
-    ledger = Ledger(place.ledger)
-    try:
-        return ledger.runs().total()
-    finally:
-        ledger.close()
-
-
 async def test_trouble_of_every_kind_changes_nothing(tmp_path: Path):
     """**turn-atomic**, **turn-single**, **activity-once**, **failure-infra**: all of it at once."""
     chance = random.Random(11)
-    async with rig_for("postgresql://", tmp_path, chance, **OPTIONS) as (rig, place):
-        rounds = 2 * len(rig.troubles)
-        torture = Torture(rig.place, 300, starting=0.25 * rounds, seed=11)
-        await make_trouble(torture, rig, rounds, workers=3)
+    async with rig_for("postgresql://", tmp_path, chance, **OPTIONS) as rig:
+        load = Load(rig.place, 300, starting=None, seed=11)
+        await make_trouble(load, rig, len(rig.deck), workers=3)
         assert set(rig.done) == set(rig.troubles)
         assert rig.proxy is not None and rig.proxy.done > 0
-        torture.place = place
-        await torture.check()
+        await load.check(rig.calm)
 
 
 async def test_a_thousand_busy_instances_change_hands_quickly(tmp_path: Path):
     """**failure-infra**: every interrupted activity of a dead worker runs again soon."""
-    count = 1000
-    async with rig_for("postgresql://", tmp_path, random.Random(1)) as (_, place):
+    busy = 1000
+    async with rig_for("postgresql://", tmp_path, random.Random(1)) as rig:
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(TaskHubClient(place.url))
-            first = await stack.enter_async_context(await WorkerProcess.ready(place))
-            starts = (client.schedule_new_orchestration("holding", input=60) for _ in range(count))
+            client = await stack.enter_async_context(TaskHubClient(rig.calm.url))
+            first = await stack.enter_async_context(await WorkerProcess.ready(rig.place))
+            starts = (client.schedule_new_orchestration("holding", input=60) for _ in range(busy))
             await asyncio.gather(*starts)
-            await until(lambda: runs_in(place) == count, within=20)
-            await stack.enter_async_context(await WorkerProcess.ready(place))
+            await until(lambda: runs_at(rig.place.ledger).total() == busy, within=20)
+            await stack.enter_async_context(await WorkerProcess.ready(rig.place))
             await asyncio.sleep(3.0)  # the server has just started, which puts off take-overs
             killed = await first.kill()
-            await until(lambda: runs_in(place) == 2 * count, within=20)
+            await until(lambda: runs_at(rig.place.ledger).total() == 2 * busy, within=20)
             took = time.monotonic() - killed
-    print(f"{count} busy instances taken over in {took:.2f} s")
+    print(f"{busy} busy instances taken over in {took:.2f} s")
     assert took < 4.0  # 2 s on a quiet machine
 
 
@@ -78,6 +71,25 @@ async def until(condition, *, within: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {within} s"
         await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("fault", ["cut request", "cut reply"])
+async def test_a_connection_breaks_at_each_step_of_opening(tmp_path: Path, fault: Fault):
+    """**failure-infra** Wherever it breaks, it is told as trouble, and one may try again."""
+    refused = 0
+    async with rig_for("postgresql://", tmp_path, random.Random(5)) as rig:
+        assert rig.proxy is not None
+        for step in count():
+            rig.proxy.arm(fault, after=step)
+            store = store_at(rig.place.url)
+            try:
+                await store.open()
+            except BackendUnavailableError:
+                refused += 1
+            await store.close()
+            if rig.proxy.done <= step:  # it was open before so much had passed
+                break
+    assert refused > 10
 
 
 WITHOUT_LOOKING = (
@@ -98,25 +110,24 @@ WITHOUT_AN_EPOCH = (
 
 async def test_the_torture_finds_what_is_missing(tmp_path: Path):
     """Without looking up what is unknown, events count twice."""
-    async with rig_for("postgresql://", tmp_path, random.Random(3), **OPTIONS) as (rig, place):
+    async with rig_for("postgresql://", tmp_path, random.Random(3), **OPTIONS) as rig:
         await alter(rig, WITHOUT_LOOKING)
-        torture = Torture(rig.place, 300, starting=4.0, seed=3, only="events")
+        load = Load(rig.place, 300, starting=4.0, seed=3, only="events")
         # A start or an event is told to be there twice, or has changed an outcome, or has left
         # somebody waiting for good.
         with pytest.raises((AssertionError, ExceptionGroup, TimeoutError)):
             async with asyncio.timeout(45):
-                await make_trouble(torture, rig, 30, workers=1, kinds=["swallow"])
-            torture.place = place
-            await torture.check()
+                await make_trouble(load, rig, 30, workers=1, kinds=["swallow"])
+            await load.check(rig.calm)
 
 
 @pytest.mark.parametrize("broken", [False, True])
 async def test_a_late_request_counts_twice_without_the_epoch(tmp_path: Path, broken: bool):
     """**turn-atomic** A request that arrives after it was looked up and sent again does no harm."""
-    async with rig_for("postgresql://", tmp_path, random.Random(1)) as (rig, place):
+    async with rig_for("postgresql://", tmp_path, random.Random(1)) as rig:
         if broken:
             await alter(rig, WITHOUT_AN_EPOCH)
-        store = PostgresStore(place.url)
+        store = PostgresStore(rig.calm.url)
         await store.open()
         lane = await LaneDriver.open(store)
         await lane.commit(creates=[instance("a", owned=True)])
@@ -137,7 +148,7 @@ async def test_a_late_request_counts_twice_without_the_epoch(tmp_path: Path, bro
 
 async def test_the_key_of_history_is_a_barrier_of_its_own(tmp_path: Path):
     """**turn-single** With the epoch check gone, a turn still cannot be written twice."""
-    async with rig_for("postgresql://", tmp_path, random.Random(1)) as (rig, _):
+    async with rig_for("postgresql://", tmp_path, random.Random(1)) as rig:
         assert rig.server is not None
         connection = await asyncpg.connect(rig.server.url())
         write = "INSERT INTO durabletask.history VALUES (1, 0, 1, 'turn')"

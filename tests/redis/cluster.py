@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import redis
 from redis.crc import key_slot
-
-from .server import PATIENCE, RedisServer
+from tests.servers.redis import PATIENCE, RedisServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.servers.redis import RedisServer
 
 from .cluster import RedisCluster
-from .server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,15 +21,12 @@ from durabletask.errors import (
     InstanceAlreadyExistsError,
     InstanceNotFoundError,
 )
-from durabletask.history import TaskScheduled
 from durabletask.redis import RedisBackend
-from durabletask.state import OrchestrationQuery
 from durabletask.store import StoreOptions
 from durabletask.worker import TaskHubWorker
 
-from ..integration.torture.ledger import Ledger, Run
 from ..integration.torture.programs import program_of, register
-from ..integration.torture.verdict import Outcome, check_history, check_ledger
+from ..integration.torture.verdict import Outcome, Survey, check_history, check_ledger, runs_at
 from .audit import Audit
 from .hubs import fresh_hub
 
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import redis
-
-    from durabletask.state import OrchestrationState
 
 Fault = Callable[["Rig"], Awaitable[None]]
 
@@ -186,29 +181,18 @@ class Rig:
     # --- verdict -------------------------------------------------------------------------------
 
     async def _check(self, client: TaskHubClient) -> None:
-        states: dict[str, OrchestrationState] = {}
-        scheduled: set[Run] = set()
-        async for state in client.iter_orchestrations(OrchestrationQuery(page_size=1000)):
-            states[state.instance_id] = state
-            history = await client.get_orchestration_history(state.instance_id)
-            check_history(state.instance_id, history)
-            scheduled |= {
-                Run(state.instance_id, state.execution_id, e.task_id, e.name, str(e.input))
-                for e in history
-                if isinstance(e, TaskScheduled)
-            }
-        statuses = {state.runtime_status.value for state in states.values()}
+        survey = await Survey.of(client)
+        for instance_id, history in survey.histories.items():
+            check_history(instance_id, history)
+        statuses = {state.runtime_status.value for state in survey.states.values()}
         assert statuses == {"COMPLETED"}, statuses
         for number, name in self.ids.items():
-            assert states[name].result == program_of(number).result(number), name
+            state = survey.states[name]
+            assert state.result == program_of(number).result(number), name
             if not self.lossy:
-                assert Outcome.of(states[name]) == self.outcomes[number], f"{name} has changed"
+                assert Outcome.of(state) == self.outcomes[number], f"{name} has changed"
         if not self.lossy:
-            ledger = Ledger(self.ledger)
-            try:
-                check_ledger(ledger.runs(), scheduled, self.outcomes, self.ids)
-            finally:
-                ledger.close()
+            check_ledger(runs_at(self.ledger), survey, self.ids)
 
     def audit(self, client: redis.Redis) -> int:
         """Hold the keys against each other; how many instances there are."""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.servers.redis import RedisServer
 
 from durabletask.errors import BackendUnavailableError, LaneFencedError
 from durabletask.redis import line, scripts
@@ -18,7 +19,6 @@ from durabletask.redis.scripts import Script
 from durabletask.testing.conformance.store.driver import LaneDriver, message, turn
 
 from .hubs import fresh_hub, keys_of, store_on
-from .server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.servers.proxy import Proxy
+from tests.servers.redis import PATIENCE, RedisServer, free_port
 
 from durabletask.testing.conformance.store.driver import LaneDriver, turn
 
 from .hubs import fresh_hub, store_on
-from .proxy import Proxy
 from .rig import TIMEOUT, Rig
-from .server import PATIENCE, RedisServer, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.servers.proxy import Proxy
+from tests.servers.redis import RedisServer
 
-from .proxy import Proxy
 from .rig import TIMEOUT, Rig
-from .server import RedisServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,13 +38,13 @@ async def test_connections_cut_at_any_byte(tmp_path: Path) -> None:
                 for n in range(80):
                     if not rig.unfinished:
                         break
-                    proxy.cut_after(rig.chance.randrange(1, 6000), requests=n % 2 == 0)
+                    proxy.arm("cut request" if n % 2 == 0 else "cut reply")
                     await asyncio.sleep(rig.chance.uniform(0.01, 0.1))
-                proxy.cut_no_more()
+                proxy.disarm()
 
             rig = Rig(f"redis://127.0.0.1:{proxy.port}", tmp_path)
             await rig.run(cut)
-            assert proxy.cuts > 20
+            assert proxy.done > 20
         with server.client() as client:
             rig.audit(client)
 

@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.servers.redis import RedisServer
+from tests.servers.redis_binary import ROOT
 
 from ..integration.torture.processes import WorkerProcess
-from .binary import ROOT
 from .rig import FAST, TIMEOUT, Rig
-from .server import RedisServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from tests.servers.proxy import Proxy
+from tests.servers.redis import RedisServer, free_port
 
 from durabletask.errors import (
     BackendUnavailableError,
@@ -22,8 +24,6 @@ from durabletask.redis.trouble import acl_rules
 
 from .driving import hello
 from .hubs import fresh_hub, keys_of, prefix_of, store_on
-from .proxy import Proxy
-from .server import RedisServer, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,7 +314,7 @@ async def test_tls(server: RedisServer) -> None:
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    async with Proxy(server.port, context) as secure:
+    async with Proxy(server.port, tls=context) as secure:
         url = f"rediss://127.0.0.1:{secure.port}"
         with authority.cert_pem.tempfile() as file:
             await hello(f"{url}?tls_ca={file}&durability=relaxed")

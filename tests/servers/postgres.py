@@ -94,6 +94,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, *, durable: bool = False, **settings: str) -> None:
         self.port = _free_port()
+        self.folder = folder
         self._data = folder / "data"
         self._log = folder / "server.log"
         self._user = None if os.geteuid() else _somebody()

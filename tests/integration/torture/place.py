@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from durabletask.plugins import connect, parse_url
-from durabletask.store import Store, StoreBackend
+from durabletask.store import Store, StoreBackend, StoreOptions
+
+if TYPE_CHECKING:
+    from durabletask.backend import Backend
 
 
 class Place(NamedTuple):
@@ -51,3 +54,11 @@ def store_at(url: str) -> Store:
     backend = connect(url)
     assert isinstance(backend, StoreBackend), f"{url} is no storage backend"
     return backend._store
+
+
+def backend_at(url: str, options: StoreOptions) -> Backend:
+    """A new backend for a URL, with these options if it is a storage backend."""
+    backend = connect(url)
+    if isinstance(backend, StoreBackend):
+        return StoreBackend(backend._store, options)
+    return backend

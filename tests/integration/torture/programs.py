@@ -184,6 +184,18 @@ def program_of(number: int) -> Program:
     return PROGRAMS[number % len(PROGRAMS)]
 
 
+def results_of(number: int, repeated: set[int]) -> list[Any]:
+    """The results that instance ``number`` may have.
+
+    Args:
+        repeated: places of the events that may have arrived twice.
+    """
+    results = [program_of(number).result(number)]
+    if 0 in repeated:  # then the third wait, for an event of the same name, gets its second copy
+        results.append([1, number + 1, 2, number + 1, 1, number + 1])
+    return results
+
+
 def register(worker: TaskHubWorker, ledger: Path) -> None:
     """Have a worker run all of this, and its runs noted in ``ledger``."""
     _ledger[:] = [Ledger(ledger)]

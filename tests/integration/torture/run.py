@@ -1,218 +1,156 @@
 """Trouble of all kinds while orchestrations run: `python -m tests.integration.torture.run`.
 
-This process is the client: it starts instances, raises events and hears of outcomes, all while
-workers come and go. At the end it holds what it has heard against the store and the ledger.
+Rounds are played until the time is over, each with a seed of its own. A round that violates a
+guarantee leaves its folder behind, and the command that plays it again.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
+import shlex
+import shutil
+import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from itertools import count, islice
+from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.servers.postgres import running_server
+from durabletask.plugins import parse_url
 
-from durabletask.client import TaskHubClient
-
-from .place import Place, store_at
-from .processes import WorkerProcess
-from .programs import program_of
-from .proxy import Proxy
-from .troubles import Rig
-from .verdict import Outcome, check_all
+from .rigs import BUILDS
+from .rounds import Plan, Report, play
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import Iterator
+
+
+def seeds_of(seed: int) -> Iterator[int]:
+    """The seeds of the rounds. That of the first is that of the run, so each can be had alone."""
+    chance = random.Random(seed)
+    return chain([seed], iter(lambda: chance.randrange(1, 10**9), 0))
 
 
 @dataclass
-class Torture:
-    """One run of the torture.
+class Tally:
+    """What all rounds have done, and found.
 
     Attributes:
-        place: the hub, and where the ledger and the log of the workers lie.
-        instances: how many are started, evenly over ``starting`` seconds.
-        only: name of the only program to start instances of.
-        seed: of all choices of this process.
-        is_open: the client is connected.
-        ids, outcomes: by number, what was started and what became of it.
+        violations: seed and folder of each round that went wrong.
     """
 
-    place: Place
-    instances: int = 500
-    starting: float = 1.5
-    seed: int = 1
-    only: str | None = None
-    ids: dict[int, str] = field(default_factory=dict)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    is_open: asyncio.Event = field(default_factory=asyncio.Event)
+    rounds: int = 0
+    troubles: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    violations: list[tuple[int, Path]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
-        self._client = TaskHubClient(self.place.url)
-
-    @property
-    def unfinished(self) -> int:
-        """How many instances have no outcome yet."""
-        return self.instances - len(self.outcomes)
-
-    async def clients(self) -> None:
-        """Start all instances and wait for their outcomes."""
-        async with self._client, asyncio.TaskGroup() as group:
-            self.is_open.set()
-            for place, number in enumerate(self._numbers()):
-                group.create_task(self._one(number, self.starting * place / self.instances))
-
-    def _numbers(self) -> Iterator[int]:
-        wanted = (
-            number
-            for number in count()
-            if self.only in (None, program_of(number).orchestrator.__name__)
-        )
-        return islice(wanted, self.instances)
-
-    async def _one(self, number: int, delay: float) -> None:
-        await asyncio.sleep(delay)
-        program = program_of(number)
-        instance_id = await self._client.schedule_new_orchestration(
-            program.orchestrator,
-            input=number,
-            instance_id=f"{program.orchestrator.__name__}-{number}",
-        )
-        self.ids[number] = instance_id
-        for name, data in program.events:
-            await self._client.raise_event(instance_id, name, data)
-        state = await self._client.wait_for_orchestration_completion(instance_id)
-        self.outcomes[number] = Outcome.of(state)
-
-    async def check(self) -> int:
-        """Hold everything against the store and the ledger, as a new client sees it.
-
-        Returns:
-            How many activity runs were repetitions.
-        """
-        async with TaskHubClient(self.place.url) as client:
-            runs = await check_all(self.place, client, self.outcomes, self.ids)
-        return runs.total() - len(runs)
+    def add(self, report: Report) -> None:
+        """Count a round that went well."""
+        self.troubles += report.troubles
+        self.counts += report.counts
 
 
-async def kill_and_start(
-    torture: Torture, kills: int, workers: int = 1, **options: float
-) -> list[int]:
-    """Kill a random worker at random moments and start another in its place.
+def line_of(number: int, report: Report) -> str:
+    """A round in one line."""
+    said = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
+    made = report.troubles.total()
+    return f"round {number}, seed {report.seed}: {made} troubles, {said}; {report.seconds:.1f} s"
 
-    ``options`` are those of the workers' StoreOptions. A small ``local_backlog`` sends activities
-    through the shared queue if there are several workers.
 
-    Returns:
-        How many instances were unfinished at each kill.
-    """
-    unfinished: list[int] = []
-    crew = [await WorkerProcess.start(torture.place, **options) for _ in range(workers)]
-    running = asyncio.create_task(torture.clients())
+def again(plan: Plan, seed: int) -> str:
+    """The command that plays one round again; without the secrets of a URL."""
+    said = [f"--backend {shlex.quote(shown(plan.backend))}"]
+    for option in fields(Plan):
+        value = getattr(plan, option.name)
+        if option.name != "backend" and value != option.default:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            said.append(f"--{option.name} {shlex.quote(text)}")
+    return f"nox -s torture -- {' '.join(said)} --minutes 0 --seed {seed}"
+
+
+def shown(url: str) -> str:
+    """The backend as it may be shown."""
+    return url if url in BUILDS else str(parse_url(url))
+
+
+def one_round(plan: Plan, seed: int, home: Path, tally: Tally) -> None:
+    """Play a round, say what came of it, and remove its folder if all is well."""
+    folder = home / f"round-{seed}"
+    folder.mkdir()
+    tally.rounds += 1
     try:
-        for _ in range(kills):
-            victim = torture.chance.randrange(workers)
-            # Some are killed while they start and take over, some in full flight.
-            if torture.chance.random() < 0.8:
-                await crew[victim].is_ready()
-            await asyncio.sleep(torture.chance.uniform(0.0, 0.7))
-            unfinished.append(torture.unfinished)
-            await crew[victim].kill()
-            crew[victim] = await WorkerProcess.start(torture.place, **options)
-        await running
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        for worker in crew:
-            await worker.kill()
-    return unfinished
+        report = asyncio.run(play(plan, seed, folder))
+    except Exception:
+        (folder / "violation.txt").write_text(traceback.format_exc())
+        tally.violations.append((seed, folder))
+        print(traceback.format_exc(limit=-3), flush=True)
+        print(f"round {tally.rounds}, seed {seed}: VIOLATION; see {folder}", flush=True)
+        print(f"  again: {again(plan, seed)}", flush=True)
+    else:
+        tally.add(report)
+        print(line_of(tally.rounds, report), flush=True)
+        shutil.rmtree(folder)
 
 
-async def make_trouble(
-    torture: Torture, rig: Rig, rounds: int, workers: int, kinds: Sequence[str] = ()
-) -> None:
-    """Make trouble so often while the clients run, of some or all kinds; wait for the clients."""
-    await rig.hire(workers)
-    running = asyncio.create_task(torture.clients())
-    try:
-        await torture.is_open.wait()
-        troubles: list[str] = []
-        for _ in range(rounds):
-            if not troubles:  # every kind comes before any comes again
-                troubles = list(kinds or rig.troubles)
-                rig.chance.shuffle(troubles)
-            await asyncio.sleep(rig.chance.uniform(0.0, 0.4))
-            await rig.make(troubles.pop())
-        await running
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await rig.dismiss()
+def summarize(tally: Tally, seconds: float) -> None:
+    """Say what was done and found in all."""
+    print(f"\n{tally.rounds} rounds in {seconds / 60:.1f} min")
+    print("made:    " + ", ".join(f"{n:,} {name}" for name, n in sorted(tally.troubles.items())))
+    print("checked: " + ", ".join(f"{n:,} {name}" for name, n in tally.counts.items()))
+    if not tally.violations:
+        print("no violation")
+    for seed, folder in tally.violations:
+        print(f"VIOLATION in the round of seed {seed}; see {folder}")
 
 
-@asynccontextmanager
-async def rig_for(
-    url: str, folder: Path, chance: random.Random, **options: float
-) -> AsyncIterator[tuple[Rig, Place]]:
-    """A rig on the backend of a URL, and the place as a client sees it that nothing disturbs.
-
-    ``sqlite://`` is a new file and ``postgresql://`` a new server behind a proxy; of any other URL
-    only the workers are tortured.
-    """
-    if url == "postgresql://":
-        with running_server() as server:
-            await store_at(server.url()).migrate()
-            async with Proxy(server.port, chance) as proxy:
-                through = server.url().replace(str(server.port), str(proxy.port))
-                through += "?command_timeout=5"
-                rig = Rig(Place(through, folder), chance, options, server, proxy)
-                yield rig, Place(server.url(), folder)
-        return
-    place = Place.in_file(folder / "torture.db") if url == "sqlite://" else Place(url, folder)
-    yield Rig(place, chance, options), place
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(filter(None, text.split(",")))
 
 
-async def torment(given: argparse.Namespace, folder: Path) -> None:
-    """Torture once, with what the command line says."""
-    options = {"local_backlog": given.backlog, "lease": 1.5, "probation_delay": 0.5}
-    chance = random.Random(given.seed)
-    async with rig_for(given.backend, folder, chance, **options) as (rig, place):
-        starting = given.count * 0.25
-        torture = Torture(rig.place, given.instances, starting, given.seed)
-        began = time.monotonic()
-        await make_trouble(torture, rig, given.count, given.workers)
-        took = time.monotonic() - began
-        torture.place = place
-        repeated = await torture.check()
-    print(f"made: {dict(Counter(rig.done))}")
-    print(f"all is well after {took:.1f} s; {repeated} activity runs were repetitions")
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=torment.__doc__)
+def main() -> int:
+    """The command line. The exit status is 1 if there was a violation."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="nox -s torture --")
     add = parser.add_argument
-    add("--backend", default="sqlite://", help="sqlite://, postgresql://, or any other URL")
-    add("--instances", type=int, default=500)
-    add("--count", type=int, default=40, help="of troubles")
-    add("--workers", type=int, default=3)
-    add("--backlog", type=int, default=20)
-    add("--seed", type=int, default=random.randrange(10**6))
-    add("--folder", type=Path, help="an empty one, which is kept; by default a temporary one")
+    add(
+        "--backend",
+        default="sqlite://",
+        help=f"{', '.join(BUILDS)} for new files and servers, which are tortured too; or the URL "
+        "of a hub whose workers alone are",
+    )
+    add("--minutes", type=float, default=2.0, help="no round begins later; 0 is one round")
+    add("--seed", type=int, default=random.randrange(1, 10**9))
+    add("--instances", type=int, default=Plan.instances, help="in each round, without children")
+    add("--troubles", type=int, default=Plan.troubles, help="in each round, at least")
+    add("--workers", type=int, default=Plan.workers)
+    add("--backlog", type=int, default=Plan.backlog, help="activities a worker keeps to itself")
+    add("--kinds", type=names, default=(), help="of trouble, with commas between; else all")
+    add("--only", help="the name of the only program of which there are instances")
+    add("--folder", type=Path, help="an empty one; by default a temporary one")
     given = parser.parse_args()
-    print(f"seed {given.seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(torment(given, (given.folder or Path(folder)).resolve()))
+    plan = Plan(**{option.name: getattr(given, option.name) for option in fields(Plan)})
+    # The troubles deserve thousands of warnings.
+    logging.getLogger("durabletask").setLevel(logging.CRITICAL)
+    home = (given.folder or Path(tempfile.mkdtemp(prefix="durabletask-torture-"))).resolve()
+    home.mkdir(exist_ok=True)
+    tally = Tally()
+    print(f"{shown(plan.backend)}, seed {given.seed}", flush=True)
+    began = time.monotonic()
+    for seed in seeds_of(given.seed):
+        one_round(plan, seed, home, tally)
+        if time.monotonic() - began >= given.minutes * 60:
+            break
+    summarize(tally, time.monotonic() - began)
+    if not tally.violations and given.folder is None:
+        shutil.rmtree(home)
+    return 1 if tally.violations else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,10 +14,10 @@ from typing import Any
 
 from durabletask import task
 from durabletask.errors import BackendUnavailableError
-from durabletask.store import StoreBackend, StoreOptions
+from durabletask.store import StoreOptions
 from durabletask.worker import TaskHubWorker
 
-from .place import Place, store_at
+from .place import Place, backend_at
 from .programs import note, register
 
 _antidote: list[Path] = []
@@ -91,7 +91,7 @@ DEADLY = [
 
 def worker_at(place: Place, options: StoreOptions) -> TaskHubWorker:
     """A worker that knows everything."""
-    worker = TaskHubWorker(backend=StoreBackend(store_at(place.url), options))
+    worker = TaskHubWorker(backend=backend_at(place.url, options))
     register(worker, place.ledger)
     for orchestrator in (*DEADLY, echoing, holding):
         worker.add_orchestration(orchestrator)

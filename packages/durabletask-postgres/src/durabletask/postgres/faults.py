@@ -78,11 +78,13 @@ def is_answer(error: BaseException) -> bool:
 
 
 def refused(error: BaseException, place: str) -> BackendError:
-    """The error to raise for an answer of the server; nothing was written.
+    """The error to raise for what has come out of a call.
 
-    Trouble of the server is BackendUnavailableError, which callers may try again. A value that it
-    cannot take is another BackendError.
+    Trouble of the server or of the way there is BackendUnavailableError, which callers may try
+    again. A value that the server cannot take is another BackendError; then nothing was written.
     """
+    if not is_answer(error):
+        return unreachable(error, place)
     code = getattr(error, "sqlstate", None) or ""
     if code == FENCED or getattr(error, "constraint_name", None) == HISTORY_KEY:
         return LaneFencedError(
@@ -114,7 +116,7 @@ def unreachable(error: BaseException, place: str) -> BackendUnavailableError:
         )
     if isinstance(error, OSError):
         return BackendUnavailableError(f"{place} cannot be reached: {first_line(error)}")
-    remedy = _remedy(getattr(error, "sqlstate", None))
+    remedy = _remedy(getattr(error, "sqlstate", None) or "08")  # the driver's own: it was closed
     return BackendUnavailableError(f"{place} cannot be used now ({first_line(error)}): {remedy}")
 
 

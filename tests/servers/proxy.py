@@ -1,4 +1,4 @@
-"""A TCP proxy between workers and their server that does to connections what networks do."""
+"""A TCP proxy in front of a server that does to connections what networks do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
-from typing import Literal, NamedTuple, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+
+if TYPE_CHECKING:
+    import ssl
 
 Direction = Literal["request", "reply"]
 
@@ -23,38 +27,74 @@ class Pair(NamedTuple):
             writer.transport.abort()
 
 
+@dataclass
+class Armed:
+    """A fault that is to happen, and how many chunks pass before it does."""
+
+    fault: Fault
+    after: int
+
+
 class Proxy:
-    """Passes everything on, but for the next chunks of data after ``arm``.
+    """Passes everything on, but for the next chunks of data after ``arm``, until told otherwise.
 
     Args:
         port: of the server, on the loopback interface.
         chance: makes all choices.
+        tls: how clients are spoken to; the server is spoken to in plain text.
+
+    Attributes:
+        port: where it listens.
+        done: how many faults have happened.
     """
 
-    def __init__(self, port: int, chance: random.Random) -> None:
+    port: int
+
+    def __init__(
+        self, port: int, chance: random.Random | None = None, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._target = port
-        self._chance = chance
-        self._armed: list[Fault] = []
+        self._chance = chance or random.Random(port)
+        self._tls = tls
+        self._open = asyncio.Event()
+        self._open.set()
+        self._armed: list[Armed] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._pairs: set[Pair] = set()
         self.done = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for pair in self._pairs:
-            pair.cut()
+        self.cut_all()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def arm(self, fault: Fault) -> None:
-        """Let the fault happen to whatever comes next in its direction."""
-        self._armed.append(fault)
+    def arm(self, fault: Fault, *, after: int = 0) -> None:
+        """Let the fault happen in its direction, to the next chunk but so many."""
+        self._armed.append(Armed(fault, after))
+
+    def disarm(self) -> None:
+        """Forget the faults that have not happened yet."""
+        self._armed.clear()
+
+    def cut_all(self) -> None:
+        """Cut every connection now."""
+        for pair in self._pairs:
+            pair.cut()
+
+    def stall(self) -> None:
+        """Pass on nothing, but keep the connections."""
+        self._open.clear()
+
+    def flow(self) -> None:
+        """Pass on again."""
+        self._open.set()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._serve(reader, writer))
@@ -79,6 +119,17 @@ class Proxy:
             self._pairs.discard(pair)
             pair.cut()
 
+    def _due(self, direction: Direction) -> Fault | None:
+        """What happens to this chunk, if anything."""
+        armed = next((armed for armed in self._armed if FAULTS[armed.fault][0] == direction), None)
+        if armed is None:
+            return None
+        if armed.after:
+            armed.after -= 1
+            return None
+        self._armed.remove(armed)
+        return armed.fault
+
     async def _pump(
         self,
         direction: Direction,
@@ -87,9 +138,9 @@ class Proxy:
         pair: Pair,
     ) -> None:
         while data := await source.read(65536):
-            fault = next((f for f in self._armed if FAULTS[f][0] == direction), None)
+            await self._open.wait()
+            fault = self._due(direction)
             if fault is not None:
-                self._armed.remove(fault)
                 self.done += 1
                 if not await FAULTS[fault][1](self._chance, data, sink, pair):
                     return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import redis
 
-from .binary import redis_server
+from .redis_binary import redis_server
 
 if TYPE_CHECKING:
     from pathlib import Path

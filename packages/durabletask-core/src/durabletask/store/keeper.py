@@ -22,7 +22,12 @@ __all__ = ["Keeper"]
 
 _log = logging.getLogger("durabletask.store.keeper")
 
-_LOOK_EVERY = 1.0
+_DEATHS_EVERY = 0.5
+"""Seconds between two looks for dead lanes. Whatever one had waits for them."""
+
+_NAMES_EVERY = 1.0
+"""Seconds between two looks for work that nobody has claimed."""
+
 _RELEASED_AT_ONCE = 500
 
 
@@ -56,9 +61,9 @@ class Keeper:
 
     async def _run(self) -> None:
         lease = self._hub.options.lease
-        renewed = self._clock()
+        renewed = named = self._clock()
         while True:
-            await asyncio.sleep(min(_LOOK_EVERY, lease / 3))
+            await asyncio.sleep(min(_DEATHS_EVERY, lease / 3))
             try:
                 if self._clock() - renewed >= lease / 3:
                     # Taken before the call: a slow answer must not make the lease look younger.
@@ -69,10 +74,12 @@ class Keeper:
                 if await self._hub.store.take_over():
                     self._source.holdings.probation.death_seen()
                     self._source.scout.soon()
-                if self._source.repertoire.is_open:
-                    await self._find_names()
-                else:
-                    await self._find_orphans()
+                if self._clock() - named >= _NAMES_EVERY:
+                    named = self._clock()
+                    if self._source.repertoire.is_open:
+                        await self._find_names()
+                    else:
+                        await self._find_orphans()
             except BackendUnavailableError as error:
                 _log.warning("the lane could not be looked after, next try soon: %s", error)
             except Exception:
@@ -97,7 +104,7 @@ class Keeper:
     # --- names nobody knows --------------------------------------------------------------------
 
     async def _find_orphans(self) -> None:
-        waiting = await self._hub.store.unclaimed(_LOOK_EVERY)
+        waiting = await self._hub.store.unclaimed(_NAMES_EVERY)
         if not waiting:
             self.orphans = self.orphan_activities = frozenset()
             return

@@ -52,8 +52,8 @@ class Tally:
 
     def add(self, report: Report) -> None:
         """Count a round that went well."""
-        self.troubles += report.troubles
-        self.counts += report.counts
+        self.troubles.update(report.troubles)
+        self.counts.update(report.counts)
 
 
 def line_of(number: int, report: Report) -> str:
@@ -127,7 +127,7 @@ def main() -> int:
     add("--minutes", type=float, default=2.0, help="no round begins later; 0 is one round")
     add("--seed", type=int, default=random.randrange(1, 10**9))
     add("--instances", type=int, default=Plan.instances, help="in each round, without children")
-    add("--troubles", type=int, default=Plan.troubles, help="in each round, at least")
+    add("--troubles", type=int, default=0, help="in each round; 0 is each kind twice or more")
     add("--workers", type=int, default=Plan.workers)
     add("--backlog", type=int, default=Plan.backlog, help="activities a worker keeps to itself")
     add("--kinds", type=names, default=(), help="of trouble, with commas between; else all")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import random
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +54,7 @@ class Tally:
 
     def add(self, report: Report) -> None:
         """Count a round that went well."""
+        self.rounds += 1
         self.troubles.update(report.troubles)
         self.counts.update(report.counts)
 
@@ -83,11 +86,11 @@ def one_round(plan: Plan, seed: int, home: Path, tally: Tally) -> None:
     """Play a round, say what came of it, and remove its folder if all is well."""
     folder = home / f"round-{seed}"
     folder.mkdir()
-    tally.rounds += 1
     try:
         report = asyncio.run(play(plan, seed, folder))
     except Exception:
         (folder / "violation.txt").write_text(traceback.format_exc())
+        tally.rounds += 1
         tally.violations.append((seed, folder))
         print(traceback.format_exc(limit=-3), flush=True)
         print(f"round {tally.rounds}, seed {seed}: VIOLATION; see {folder}", flush=True)
@@ -142,10 +145,13 @@ def main() -> int:
     tally = Tally()
     print(f"{shown(plan.backend)}, seed {given.seed}", flush=True)
     began = time.monotonic()
-    for seed in seeds_of(given.seed):
-        one_round(plan, seed, home, tally)
-        if time.monotonic() - began >= given.minutes * 60:
-            break
+    for number in (signal.SIGINT, signal.SIGTERM):  # either way workers and servers are ended
+        signal.signal(number, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        for seed in seeds_of(given.seed):
+            one_round(plan, seed, home, tally)
+            if time.monotonic() - began >= given.minutes * 60:
+                break
     summarize(tally, time.monotonic() - began)
     if not tally.violations and given.folder is None:
         shutil.rmtree(home)

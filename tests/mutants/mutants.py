@@ -15,7 +15,7 @@ def _torture(backend: str, kinds: str) -> list[str]:
     """The torture with what a mutant cannot stand."""
     return [
         *("-m", "tests.integration.torture.run", "--backend", backend, "--kinds", kinds),
-        *("--only", "account", "--troubles", "60", "--minutes", "2", "--seed", "3"),
+        *("--only", "account", "--troubles", "60", "--minutes", "2", "--seed", "3", "--first"),
     ]
 
 

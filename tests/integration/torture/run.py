@@ -135,6 +135,7 @@ def main() -> int:
     add("--backlog", type=int, default=Plan.backlog, help="activities a worker keeps to itself")
     add("--kinds", type=names, default=(), help="of trouble, with commas between; else all")
     add("--only", help="the name of the only program of which there are instances")
+    add("--first", action="store_true", help="end with the first violation")
     add("--folder", type=Path, help="an empty one; by default a temporary one")
     given = parser.parse_args()
     plan = Plan(**{option.name: getattr(given, option.name) for option in fields(Plan)})
@@ -150,7 +151,8 @@ def main() -> int:
     with contextlib.suppress(KeyboardInterrupt):
         for seed in seeds_of(given.seed):
             one_round(plan, seed, home, tally)
-            if time.monotonic() - began >= given.minutes * 60:
+            late = time.monotonic() - began >= given.minutes * 60
+            if late or (given.first and tally.violations):
                 break
     summarize(tally, time.monotonic() - began)
     if not tally.violations and given.folder is None:

@@ -10,6 +10,15 @@ from typing import NamedTuple
 
 __all__ = ["MUTANTS", "SUITES", "Mutant"]
 
+
+def _torture(backend: str, kinds: str) -> list[str]:
+    """The torture with what a mutant cannot stand."""
+    return [
+        *("-m", "tests.integration.torture.run", "--backend", backend, "--kinds", kinds),
+        *("--only", "account", "--troubles", "60", "--minutes", "2", "--seed", "3", "--first"),
+    ]
+
+
 SUITES: dict[str, list[str]] = {
     "simulation": ["-m", "durabletask.testing.simulation", "--seeds", "0:1000", "--first"],
     "store kit": [
@@ -23,6 +32,17 @@ SUITES: dict[str, list[str]] = {
     "backend kit": ["-m", "pytest", "-qx", "tests/conformance/test_memory_backend.py"],
     "engine": ["-m", "pytest", "-qx", "tests/unit/engine"],
     "machinery": ["-m", "pytest", "-qx", "tests/unit/store", "tests/unit/worker"],
+    "PostgreSQL": [
+        *("-m", "pytest", "-qx", "tests/integration/test_postgres_torture.py"),
+        *("-k", "late_request or the_key_of_history"),
+    ],
+    "Redis": ["-m", "pytest", "-qx", "tests/redis/test_barriers.py", "-k", "the_scripts_hold"],
+    "Redis failover": [
+        *("-m", "pytest", "-qx", "tests/redis/test_failover.py"),
+        *("-k", "test_failover_to_a_replica_that_lagged"),
+    ],
+    "torture (PostgreSQL)": _torture("postgresql://", "late,swallow"),
+    "torture (Redis)": _torture("redis://", "late,swallow"),
 }
 """What Python is given to run each suite, from the root of the repository."""
 
@@ -33,8 +53,10 @@ class Mutant(NamedTuple):
     Attributes:
         name: what is broken.
         module: the file below the namespace.
-        old, new: the text that stands there once, and the text in its place.
+        old, new: the text that stands there, and the text in its place.
         suites: each of them has to fail.
+        places: how often the text stands there.
+        also: another text that stands there once, and the text in its place.
     """
 
     name: str
@@ -42,6 +64,8 @@ class Mutant(NamedTuple):
     old: str
     new: str
     suites: tuple[str, ...]
+    places: int = 1
+    also: tuple[str, str] | None = None
 
 
 MUTANTS = [
@@ -253,6 +277,82 @@ MUTANTS = [
         "        check_all_confirmed(self)\n",
         "",
         ("engine", "backend kit"),
+    ),
+    Mutant(
+        "PostgreSQL: no epoch check",
+        "postgres/migrations/0003_commit.sql",
+        "WHERE lane_id = p_lane AND epoch = p_epoch AND hub = p_hub",
+        "WHERE lane_id = p_lane AND hub = p_hub",
+        ("PostgreSQL", "torture (PostgreSQL)"),
+        places=5,
+    ),
+    # The torture cannot see this: whoever would write a turn twice has an epoch that is over.
+    Mutant(
+        "PostgreSQL: no key of turns",
+        "postgres/migrations/0001_tables.sql",
+        "    chunk bytea NOT NULL,\n    PRIMARY KEY (instance, sequence)\n);\n",
+        "    chunk bytea NOT NULL\n);\n"
+        "CREATE INDEX history_pkey ON history (instance, sequence);\n",
+        ("PostgreSQL",),
+    ),
+    Mutant(
+        "PostgreSQL: a look-up does not look",
+        "postgres/migrations/0002_lanes.sql",
+        "    IF v_batch = p_number THEN\n",
+        "    IF false THEN\n",
+        ("torture (PostgreSQL)",),
+    ),
+    # Alone, the torture cannot see this: a late request does not follow the last batch either.
+    Mutant(
+        "Redis: no epoch check",
+        "redis/lua/commit.lua",
+        "if standing[1] ~= epoch then",
+        "if not standing[1] then",
+        ("Redis",),
+    ),
+    Mutant(
+        "Redis: no epoch check, and no count of batches",
+        "redis/lua/commit.lua",
+        "if standing[1] ~= epoch then",
+        "if not standing[1] then",
+        ("torture (Redis)",),
+        also=("if standing[2] ~= acknowledged then", "if false then"),
+    ),
+    # The torture cannot see the next two: a batch that does not fit its turns has an epoch that is
+    # over, or follows one that the server has lost, and is refused for that.
+    Mutant(
+        "Redis: no count of turns",
+        "redis/lua/commit.lua",
+        "if tip.turns ~= sequence then",
+        "if false then",
+        ("Redis",),
+    ),
+    Mutant(
+        "Redis: no count at all",
+        "redis/lua/commit.lua",
+        "if tip.turns ~= sequence then",
+        "if false then",
+        ("Redis failover",),
+        also=("if standing[2] ~= acknowledged then", "if false then"),
+    ),
+    Mutant(
+        "Redis: no first pass",
+        "redis/lua/commit.lua",
+        "  for first = 1, #consumed, AT_ONCE do\n    local last",
+        "  call('RPUSH', history_key(id), turn[4])\n"
+        "  for first = 1, #consumed, AT_ONCE do\n    local last",
+        ("Redis",),
+        also=(
+            "  call('RPUSH', history_key(id), turn[4])\n  call('HSET', instance_key",
+            "  call('HSET', instance_key",
+        ),
+    ),
+    Mutant(
+        "Redis: a look-up does not look",
+        "redis/lua/resolve.lua",
+        "row[2] == ARGV[3] and 1 or 0",
+        "0",
+        ("torture (Redis)",),
     ),
 ]
 """What has to be noticed."""

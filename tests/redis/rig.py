@@ -25,6 +25,7 @@ from durabletask.redis import RedisBackend
 from durabletask.store import StoreOptions
 from durabletask.worker import TaskHubWorker
 
+from ..integration.torture.place import Place
 from ..integration.torture.programs import program_of, register
 from ..integration.torture.verdict import Outcome, Survey, check_history, check_ledger, runs_at
 from .audit import Audit
@@ -63,7 +64,7 @@ class Rig:
 
     Args:
         url: of the server, or of a proxy in front of it.
-        folder: for the ledger.
+        folder: for the ledger, and the log of worker processes.
         lossy: acknowledged writes may be lost, so what was heard may be heard anew.
     """
 
@@ -89,7 +90,7 @@ class Rig:
         self.outcomes: dict[int, Outcome] = {}
         self.ids: dict[int, str] = {}
         self.done = asyncio.Event()
-        self.ledger = folder / "runs.ledger"
+        self.place = Place(f"{url}?task_hub={self.hub}&durability={durability}", folder)
 
     def backend(self) -> RedisBackend:
         """A backend of its own on the hub."""
@@ -110,7 +111,7 @@ class Rig:
                 for _ in range(workers):
                     backend = await stack.enter_async_context(self.backend())
                     worker = TaskHubWorker(backend=backend)
-                    register(worker, self.ledger)
+                    register(worker, self.place.ledger)
                     await stack.enter_async_context(worker)
                     await worker.start()
                 backend = await stack.enter_async_context(self.backend())
@@ -192,7 +193,7 @@ class Rig:
             if not self.lossy:
                 assert Outcome.of(state) == self.outcomes[number], f"{name} has changed"
         if not self.lossy:
-            check_ledger(runs_at(self.ledger), survey, self.ids)
+            check_ledger(runs_at(self.place.ledger), survey, self.ids)
 
     def audit(self, client: redis.Redis) -> int:
         """Hold the keys against each other; how many instances there are."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.servers.redis import RedisServer
-from tests.servers.redis_binary import ROOT
 
 from ..integration.torture.processes import WorkerProcess
 from .rig import FAST, TIMEOUT, Rig
@@ -19,16 +18,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(TIMEOUT)]
 
 
-async def start_worker(rig: Rig, folder: Path) -> WorkerProcess:
+async def start_worker(rig: Rig) -> WorkerProcess:
     """Start a worker process; it may not be ready yet."""
-    with (folder / "worker.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"{__package__}.worker", rig.url, rig.hub, str(rig.ledger)),
-            cwd=ROOT,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-        )
-    return WorkerProcess(process)
+    return await WorkerProcess.start(rig.place, **asdict(FAST))
 
 
 async def test_workers_are_killed(tmp_path: Path) -> None:
@@ -36,7 +28,7 @@ async def test_workers_are_killed(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as server:
 
         async def kill(rig: Rig) -> None:
-            crew = [await start_worker(rig, tmp_path) for _ in range(2)]
+            crew = [await start_worker(rig) for _ in range(2)]
             try:
                 for _ in range(6):
                     victim = rig.chance.randrange(2)
@@ -44,7 +36,7 @@ async def test_workers_are_killed(tmp_path: Path) -> None:
                         await crew[victim].is_ready()
                     await asyncio.sleep(rig.chance.uniform(0.1, 0.6))
                     await crew[victim].kill()
-                    crew[victim] = await start_worker(rig, tmp_path)
+                    crew[victim] = await start_worker(rig)
                 await rig.done.wait()
             finally:
                 for worker in crew:
@@ -61,7 +53,7 @@ async def test_zombies_write_nothing(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as server:
 
         async def freeze(rig: Rig) -> None:
-            crew = [await start_worker(rig, tmp_path) for _ in range(2)]
+            crew = [await start_worker(rig) for _ in range(2)]
             try:
                 for worker in crew:
                     assert await worker.is_ready()
@@ -77,6 +69,6 @@ async def test_zombies_write_nothing(tmp_path: Path) -> None:
 
         rig = Rig(server.url, tmp_path)
         await rig.run(freeze, workers=0, within=80)
-        assert "was lost" in (tmp_path / "worker.log").read_text(), "no lane was ever fenced"
+        assert "was lost" in rig.place.log.read_text(), "no lane was ever fenced"
         with server.client() as client:
             rig.audit(client)

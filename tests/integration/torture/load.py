@@ -149,7 +149,9 @@ class Load:
             assert attempts > 1, f"{instance_id} was told to exist at its first start"
 
     async def _raise_events(self, number: int, instance_id: str) -> None:
-        for place, (name, data) in enumerate(program_of(number).events):
+        program = program_of(number)
+        for place, (name, data) in enumerate(program.events):
+            await asyncio.sleep(program.pause if place else 0.0)
             _, in_doubt = await self._insist(
                 lambda name=name, data=data: self._client.raise_event(instance_id, name, data)
             )

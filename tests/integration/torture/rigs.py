@@ -56,7 +56,7 @@ async def _on_postgres(folder: Path, chance: random.Random, **options: float) ->
             )
             try:
                 yield rig
-            except BaseException:
+            except Exception:
                 server.stop("fast")
                 shutil.copytree(server.folder, folder / "postgres", ignore=_sockets)
                 raise

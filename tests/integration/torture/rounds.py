@@ -26,6 +26,13 @@ PATIENCE = 240.0
 machine too; work that is lost is lost for good."""
 
 
+COUNTED = (
+    *("instances", "children", "events", "suspensions", "terminations", "queries"),
+    *("activity runs", "repetitions", "purged"),
+)
+"""What a report counts, in this order."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What every round is like.
@@ -33,7 +40,7 @@ class Plan:
     Attributes:
         backend: URL, or a scheme alone for something new.
         instances: how many are started, children not counted.
-        troubles: how many are made at least; every kind comes twice, or more often.
+        troubles: how many are made; 0 for every kind twice or more often.
         workers: processes that work at a time.
         backlog: activities that a worker keeps to itself.
         kinds: of trouble; all that there are, if it is empty.
@@ -42,7 +49,7 @@ class Plan:
 
     backend: str
     instances: int = 250
-    troubles: int = 16
+    troubles: int = 0
     workers: int = 3
     backlog: int = 20
     kinds: tuple[str, ...] = ()
@@ -135,7 +142,7 @@ async def play(plan: Plan, seed: int, folder: Path) -> Report:
     began = time.monotonic()
     chance = random.Random(seed)
     async with rig_for(plan.backend, folder, chance, **plan.options) as rig:
-        troubles = max(plan.troubles, 2 * len(plan.kinds or rig.deck))
+        troubles = plan.troubles or max(16, 2 * len(plan.kinds or rig.deck))
         load = Load(rig.place, plan.instances, starting=None, seed=seed, only=plan.only)
         await make_trouble(load, rig, troubles, plan.workers, plan.kinds)
         await load.check(rig.calm)
@@ -143,5 +150,6 @@ async def play(plan: Plan, seed: int, folder: Path) -> Report:
         load.heard.counts["purged"] = await purge_some(rig.calm, chance)
         await rig.audit()
         await purge_all(rig.calm)
-    counts = Counter(instances=plan.instances) + load.heard.counts
+    load.heard.counts["instances"] = plan.instances
+    counts = Counter({name: load.heard.counts[name] for name in COUNTED})
     return Report(seed, time.monotonic() - began, Counter(rig.done), counts)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import random
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -52,8 +54,9 @@ class Tally:
 
     def add(self, report: Report) -> None:
         """Count a round that went well."""
-        self.troubles += report.troubles
-        self.counts += report.counts
+        self.rounds += 1
+        self.troubles.update(report.troubles)
+        self.counts.update(report.counts)
 
 
 def line_of(number: int, report: Report) -> str:
@@ -83,11 +86,11 @@ def one_round(plan: Plan, seed: int, home: Path, tally: Tally) -> None:
     """Play a round, say what came of it, and remove its folder if all is well."""
     folder = home / f"round-{seed}"
     folder.mkdir()
-    tally.rounds += 1
     try:
         report = asyncio.run(play(plan, seed, folder))
     except Exception:
         (folder / "violation.txt").write_text(traceback.format_exc())
+        tally.rounds += 1
         tally.violations.append((seed, folder))
         print(traceback.format_exc(limit=-3), flush=True)
         print(f"round {tally.rounds}, seed {seed}: VIOLATION; see {folder}", flush=True)
@@ -127,11 +130,12 @@ def main() -> int:
     add("--minutes", type=float, default=2.0, help="no round begins later; 0 is one round")
     add("--seed", type=int, default=random.randrange(1, 10**9))
     add("--instances", type=int, default=Plan.instances, help="in each round, without children")
-    add("--troubles", type=int, default=Plan.troubles, help="in each round, at least")
+    add("--troubles", type=int, default=0, help="in each round; 0 is each kind twice or more")
     add("--workers", type=int, default=Plan.workers)
     add("--backlog", type=int, default=Plan.backlog, help="activities a worker keeps to itself")
     add("--kinds", type=names, default=(), help="of trouble, with commas between; else all")
     add("--only", help="the name of the only program of which there are instances")
+    add("--first", action="store_true", help="end with the first violation")
     add("--folder", type=Path, help="an empty one; by default a temporary one")
     given = parser.parse_args()
     plan = Plan(**{option.name: getattr(given, option.name) for option in fields(Plan)})
@@ -142,10 +146,14 @@ def main() -> int:
     tally = Tally()
     print(f"{shown(plan.backend)}, seed {given.seed}", flush=True)
     began = time.monotonic()
-    for seed in seeds_of(given.seed):
-        one_round(plan, seed, home, tally)
-        if time.monotonic() - began >= given.minutes * 60:
-            break
+    for number in (signal.SIGINT, signal.SIGTERM):  # either way workers and servers are ended
+        signal.signal(number, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        for seed in seeds_of(given.seed):
+            one_round(plan, seed, home, tally)
+            late = time.monotonic() - began >= given.minutes * 60
+            if late or (given.first and tally.violations):
+                break
     summarize(tally, time.monotonic() - began)
     if not tally.violations and given.folder is None:
         shutil.rmtree(home)

@@ -22,7 +22,7 @@ from durabletask.history import (
 from durabletask.state import OrchestrationQuery
 
 from .ledger import Ledger, Run
-from .programs import ROUNDS, program_of, results_of
+from .programs import ROUNDS, is_result, program_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,8 +171,7 @@ def check_outcome(number: int, state: OrchestrationState, heard: Heard) -> None:
     else:
         assert state.runtime_status.value == "COMPLETED", f"{instance_id}: {state}"
         doubtful = {place for doubted, place in heard.doubtful if doubted == number}
-        results = results_of(number, doubtful)
-        assert state.result in results, f"{instance_id}: {state.result}, not one of {results}"
+        assert is_result(number, state.result, doubtful), f"{instance_id}: {state.result}"
     outcome = heard.outcomes[number]
     assert Outcome.of(state) == outcome, f"{instance_id} has changed: it was {outcome}"
 

@@ -44,7 +44,14 @@ from durabletask.grpc.extensions import (
     tell_query,
 )
 from durabletask.grpc.protocol import pb
-from durabletask.limits import check_instance_id, check_payload, check_text, checked_tags
+from durabletask.limits import (
+    check_instance_id,
+    check_payload,
+    check_text,
+    checked_tags,
+    is_storable,
+    may_match,
+)
 from durabletask.state import FINISHED, OrchestrationStatus, Page, PurgeResult
 
 if TYPE_CHECKING:
@@ -257,14 +264,17 @@ class GrpcBackend(Backend):
     async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
         check_text(name, "the name of an event")
         check_payload(data, f"the data of event {name!r}", self._capabilities.max_payload_bytes)
+        _check_may_exist(instance_id)
         request = pb.RaiseEventRequest(instanceId=instance_id, name=name, input=text_value(data))
         await self._call("RaiseEvent", request, instance_id=instance_id, again=False)
 
     async def suspend_instance(self, instance_id: str, reason: str | None) -> None:
+        _check_may_exist(instance_id)
         request = pb.SuspendRequest(instanceId=instance_id, reason=text_value(reason))
         await self._call("SuspendInstance", request, instance_id=instance_id)
 
     async def resume_instance(self, instance_id: str, reason: str | None) -> None:
+        _check_may_exist(instance_id)
         request = pb.ResumeRequest(instanceId=instance_id, reason=text_value(reason))
         await self._call("ResumeInstance", request, instance_id=instance_id)
 
@@ -272,6 +282,7 @@ class GrpcBackend(Backend):
         self, instance_id: str, output: str | None, *, recursive: bool
     ) -> None:
         check_payload(output, "the output of a termination", self._capabilities.max_payload_bytes)
+        _check_may_exist(instance_id)
         request = pb.TerminateRequest(
             instanceId=instance_id, output=text_value(output), recursive=recursive
         )
@@ -282,6 +293,8 @@ class GrpcBackend(Backend):
     async def get_instance(
         self, instance_id: str, *, fetch_payloads: bool = True
     ) -> OrchestrationState | None:
+        if not is_storable(instance_id):
+            return None
         request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=fetch_payloads)
         answer, call = await self._call("GetInstance", request)
         if not answer.exists:
@@ -302,6 +315,7 @@ class GrpcBackend(Backend):
 
     async def _wait(self, name: str, instance_id: str, timeout: float | None) -> OrchestrationState:
         connection = self._open_connection()
+        _check_may_exist(instance_id)
         what = "start" if name == "WaitForInstanceStart" else "complete"
         late = TimeoutError(
             f"orchestration {instance_id!r} did not {what} within {timeout or 0:g} s; it goes on"
@@ -359,6 +373,8 @@ class GrpcBackend(Backend):
             raise InvalidRequestError(
                 f"page_size must be between 1 and 10,000, not {query.page_size}"
             )
+        if not may_match(query):
+            return Page([], None)
         request = pb.QueryInstancesRequest(query=query_message(query))
         extra = ((QUERY, tell_query(query)),) if self._told else ()
         answer, _ = await self._call("QueryInstances", request, extra=extra)
@@ -373,6 +389,7 @@ class GrpcBackend(Backend):
 
     async def get_history(self, instance_id: str) -> list[HistoryEvent]:
         connection = self._open_connection()
+        _check_may_exist(instance_id)
         request = pb.StreamInstanceHistoryRequest(instanceId=instance_id)
         events: list[HistoryEvent] = []
         try:
@@ -385,6 +402,7 @@ class GrpcBackend(Backend):
     # --- client half: running again ------------------------------------------------------------
 
     async def restart_instance(self, instance_id: str, *, new_id: bool) -> str:
+        _check_may_exist(instance_id)
         request = pb.RestartInstanceRequest(instanceId=instance_id, restartWithNewInstanceId=new_id)
         answer, _ = await self._call(
             "RestartInstance", request, instance_id=instance_id, again=False
@@ -397,10 +415,14 @@ class GrpcBackend(Backend):
         self, target: str | OrchestrationQuery, *, recursive: bool
     ) -> PurgeResult:
         if isinstance(target, str):
+            if not is_storable(target):
+                return PurgeResult(0)
             request = pb.PurgeInstancesRequest(
                 instanceId=target, recursive=recursive, isOrchestration=True
             )
             return PurgeResult(await self._purge(request))
+        if not may_match(target):
+            return PurgeResult(0)
         if self._told or not narrowed(target):
             finished = (target.statuses or FINISHED) & FINISHED
             message = query_message(msgspec.structs.replace(target, statuses=finished))
@@ -444,6 +466,12 @@ class GrpcBackend(Backend):
         )
         await source.open()
         return source
+
+
+def _check_may_exist(instance_id: str) -> None:
+    """Raise here what the server would, for ids that no message can carry."""
+    if not is_storable(instance_id):
+        raise InstanceNotFoundError(instance_id)
 
 
 async def _state(

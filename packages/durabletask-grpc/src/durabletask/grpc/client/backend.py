@@ -21,7 +21,7 @@ from durabletask.errors import (
 )
 from durabletask.grpc.client.backoff import pause
 from durabletask.grpc.client.connection import Connection
-from durabletask.grpc.client.faults import TRANSIENT, error_of
+from durabletask.grpc.client.faults import TRANSIENT, error_of, intact, reading
 from durabletask.grpc.client.many import CallFailed, Completions, Starts
 from durabletask.grpc.client.options import GrpcOptions
 from durabletask.grpc.client.querying import matches, narrowed
@@ -148,14 +148,20 @@ class GrpcBackend(Backend):
                 await connection.close()
                 raise
             told = answer.get(CAPABILITIES)
+            try:
+                with reading(self._target):
+                    capabilities = capabilities_told(
+                        told if isinstance(told, str) else None, self._capabilities.name
+                    )
+            except BaseException:
+                await connection.close()
+                raise
+            self._capabilities = capabilities
             self._told = isinstance(told, str)
             self._in_batches = BATCHES in answer and self._options.batches
             if self._in_batches:
                 self._starts = Starts(connection, self._options.timeout)
                 self._completions = Completions(connection)
-            self._capabilities = capabilities_told(
-                told if isinstance(told, str) else None, self._capabilities.name
-            )
             self._connection = connection
 
     async def close(self) -> None:
@@ -299,7 +305,8 @@ class GrpcBackend(Backend):
         answer, call = await self._call("GetInstance", request)
         if not answer.exists:
             return None
-        return await _state(answer, call, payloads=fetch_payloads)
+        with reading(self._target):
+            return await _state(answer, call, payloads=fetch_payloads)
 
     def wait_for_start(
         self, instance_id: str, timeout: float | None
@@ -360,7 +367,8 @@ class GrpcBackend(Backend):
             else:
                 if not answer.exists:
                     raise InstanceNotFoundError(instance_id)
-                state = await _state(answer, call, payloads=True)
+                with reading(self._target):
+                    state = await _state(answer, call, payloads=True)
                 if _is_met(state, what):
                     return state
             failures += 1
@@ -378,10 +386,11 @@ class GrpcBackend(Backend):
         request = pb.QueryInstancesRequest(query=query_message(query))
         extra = ((QUERY, tell_query(query)),) if self._told else ()
         answer, _ = await self._call("QueryInstances", request, extra=extra)
-        states = [
-            read_state(message, payloads=query.fetch_payloads)
-            for message in answer.orchestrationState
-        ]
+        with reading(self._target):
+            states = [
+                read_state(message, payloads=query.fetch_payloads)
+                for message in answer.orchestrationState
+            ]
         token = answer.continuationToken.value
         # What the protocol cannot say is looked at here, so a page may be short, or empty.
         items = states if self._told else [state for state in states if matches(query, state)]
@@ -394,7 +403,8 @@ class GrpcBackend(Backend):
         events: list[HistoryEvent] = []
         try:
             async for chunk in await connection.stream("StreamInstanceHistory", request):
-                events += read_events(chunk.events)
+                with reading(self._target):
+                    events += read_events(intact(chunk, self._target).events)
         except grpc.aio.AioRpcError as error:
             raise error_of(error, self._target, instance_id) from None
         return events

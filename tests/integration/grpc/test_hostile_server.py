@@ -15,7 +15,7 @@ from tests.unit.grpc.messages import damaged, messages
 
 from durabletask import task
 from durabletask.client import TaskHubClient
-from durabletask.errors import BackendUnavailableError, DurableTaskError
+from durabletask.errors import BackendUnavailableError, DurableTaskError, OrchestrationStateError
 from durabletask.grpc.extensions import BATCHES, CAPABILITIES
 from durabletask.grpc.protocol import BATCH_METHODS, BATCH_SERVICE, METHODS, SERVICE, batches, pb
 from durabletask.worker import TaskHubWorker
@@ -168,9 +168,26 @@ def test_an_answer_is_a_value_or_a_named_error(name: str) -> None:
         schema()
 
 
-@pytest.mark.parametrize(
-    "told", ["", "[", "null", '{"rewind":"maybe"}', "[" * 9000, '{"x":' * 5000]
-)
+def test_a_refusal_without_a_reason_says_so() -> None:
+    """An error always has a text."""
+
+    async def start() -> None:
+        async with HostileServer() as server:
+            server.hello = ((BATCHES, "1"),)
+            answer = batches.Answer(code=grpc.StatusCode.FAILED_PRECONDITION.value[0])
+            answers = batches.Answers(answers=[answer])
+            server.answers["StartInstances"] = [answers.SerializeToString()]
+            async with TaskHubClient(f"grpc://127.0.0.1:{server.port}") as client:
+                with pytest.raises(OrchestrationStateError, match="FAILED_PRECONDITION"):
+                    await client.schedule_new_orchestration("any")
+
+    asyncio.run(start())
+
+
+SENSELESS = ["", "[", "null", '{"rewind":"maybe"}', "[" * 9000, '{"x":' * 5000]
+
+
+@pytest.mark.parametrize("told", SENSELESS, ids=range(len(SENSELESS)))
 def test_a_greeting_that_makes_no_sense(told: str) -> None:
     """What the server says of itself is told as trouble of the server."""
 

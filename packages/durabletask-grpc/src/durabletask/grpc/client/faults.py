@@ -67,7 +67,7 @@ def error_of(
         instance_id: the instance the call was about, if it was about one.
     """
     code = error.code()
-    details = (error.details() or "").strip()
+    details = (error.details() or "").strip() or f"no reason is given, only {code.name}"
     if instance_id is not None and code is _Code.NOT_FOUND:
         return InstanceNotFoundError(instance_id)
     if instance_id is not None and code is _Code.ALREADY_EXISTS:

@@ -11,7 +11,10 @@ from typing import NamedTuple
 __all__ = ["MUTANTS", "SUITES", "Mutant"]
 
 SUITES: dict[str, list[str]] = {
-    "simulation": ["-m", "durabletask.testing.simulation", "--seeds", "0:1000", "--first"],
+    "simulation": [
+        *("-m", "durabletask.testing.simulation"),
+        *("--seeds", "0:1000", "--first", "--jobs", "1"),
+    ],
     "store kit": [
         *("-m", "pytest", "-qx", "tests/conformance/test_memory_store.py"),
         *("-k", "not RealTime and not random_histories and not dies_at_each"),
@@ -19,6 +22,7 @@ SUITES: dict[str, list[str]] = {
     "random histories": [
         *("-m", "pytest", "-qx", "tests/conformance/test_memory_store.py"),
         *("-k", "not RealTime and random_histories"),
+        *("--hypothesis-profile=thorough", "--timeout=200"),
     ],
     "backend kit": ["-m", "pytest", "-qx", "tests/conformance/test_memory_backend.py"],
     "engine": ["-m", "pytest", "-qx", "tests/unit/engine"],

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "simulation", "foreign", "docs", "wheels"]
+nox.options.sessions = [
+    *("lint", "types", "tests", "simulation", "foreign", "docs", "audit", "wheels"),
+]
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -127,11 +129,18 @@ def torture(session: nox.Session) -> None:
     session.run("python", "-m", "tests.integration.torture.run", *session.posargs)
 
 
-@nox.session(default=False)
+@nox.session
 def audit(session: nox.Session) -> None:
-    """What is known against the versions of our dependencies; asks an index of vulnerabilities."""
-    session.install("pip-audit>=2.7,<3", *DISTRIBUTIONS)
-    session.run("pip-audit", "--skip-editable", *session.posargs)
+    """That the lock is not stale, and what is known against the versions in it, if that is said."""
+    install(session, "audit", distributions=False)
+    session.run("python", "-m", "tests.audit.run", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write the lock anew where it is stale; `-- --upgrade` takes the newest versions."""
+    install(session, "audit", distributions=False)
+    session.run("python", "-m", "tests.audit.run", "--write", *session.posargs)
 
 
 @nox.session(default=False)

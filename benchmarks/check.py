@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "row"]
 
-HEAD = f"{'backend':10} {'what':56} {'reached':>10}    {'target':>9}"
+HEAD = f"{'backend':13} {'what':56} {'reached':>10}    {'target':>9}"
 
 
 def check(rounds: int = 1, backend: str | None = None) -> int:
@@ -53,7 +53,7 @@ def _measure(target: Target, rounds: int) -> Mapping[str, Any] | None:
 def row(target: Target, report: Mapping[str, Any] | None) -> str:
     """One line of the table; no report means that the results were wrong."""
     sign = "<=" if target.is_limit else ">="
-    start = f"{target.backend:10} {target.what:56} "
+    start = f"{target.backend:13} {target.what:56} "
     bound = f" {sign} {target.bound:>9,g}"
     if report is None:
         return f"{start}{'':>10}{bound}  WRONG"

@@ -25,8 +25,8 @@ __all__ = ["main", "sizes"]
 
 EPILOG = """\
 One line of JSON per run goes to standard output. A run with a wrong result prints no line and
-ends the program with status 1. `check` needs no other argument: it runs every target on memory
-and SQLite, each in a process of its own, and prints a table.
+ends the program with status 1. `check` needs no other argument: it runs every target of every
+store, or those of `--backend`, each in a process of its own, and prints a table.
 """
 
 
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--backend",
         metavar="URL",
         help="memory://, sqlite:// (a fresh file in ./build), sqlite:///path (a "
-        "fresh file in that directory), or another backend's URL",
+        "fresh file in that directory), postgresql:// or redis:// (a fresh server), or another URL",
     )
     add("--workload", choices=sorted(WORKLOADS))
     add("--n", type=_positive, help="how many; each workload has a size of its own")

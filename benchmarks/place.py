@@ -65,7 +65,26 @@ def _new_postgres_hub(url: str) -> Iterator[str]:
 
 @contextmanager
 def _new_redis_hub(url: str) -> Iterator[str]:
-    """A task hub of its own on a Redis server, whose keys are deleted afterwards."""
+    """A task hub of its own; without a host, on a server of its own too, which syncs its disk."""
+    parsed = parse_url(url)
+    if parsed.authority:
+        with _hub_on_redis(url) as place:
+            yield place
+        return
+    from tests.servers.redis import RedisServer
+
+    _, question, query = url.partition("?")
+    Path("build").mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-", dir="build") as folder,
+        RedisServer(Path(folder).absolute(), appendfsync="always") as server,
+    ):
+        yield f"{server.url}{question}{query}"
+
+
+@contextmanager
+def _hub_on_redis(url: str) -> Iterator[str]:
+    """A task hub whose keys are deleted afterwards, unless the URL names one."""
     import redis
 
     with _new_hub(url) as place:

@@ -47,10 +47,10 @@ def _rate_target(backend: str, bound: float, *arguments: str) -> Target:
     )
 
 
-def _for_every_store(backend: str) -> tuple[Target, ...]:
+def _for_every_store(backend: str, hello: float) -> tuple[Target, ...]:
     return (
+        _rate_target(backend, hello, "hello_sequence"),
         _rate_target(backend, 40_000, "fan_out", "--activities", "async"),
-        _rate_target(backend, 15_000, "fan_out", "--activities", "threads"),
         Target(
             backend=backend,
             arguments=("--workload", "long_sequence", "--compare", "200,20000"),
@@ -73,25 +73,39 @@ def _for_every_store(backend: str) -> tuple[Target, ...]:
     )
 
 
+def _in_process(backend: str) -> Target:
+    return _rate_target(backend, 15_000, "fan_out", "--activities", "threads")
+
+
+def _over_commits(backend: str) -> tuple[Target, ...]:
+    return (
+        Target(
+            backend=backend,
+            arguments=("--workload", "long_sequence"),
+            what="long_sequence, steps over raw commits",
+            reached=lambda report: float(report["ratios"]["rate_to_raw"]),
+            bound=0.60,
+        ),
+        Target(
+            backend=backend,
+            arguments=("--workload", "latency"),
+            what="latency, p50 over its limit",
+            reached=lambda report: float(report["ratios"]["p50_to_limit"]),
+            bound=1.0,
+            is_limit=True,
+        ),
+    )
+
+
 TARGETS: tuple[Target, ...] = (
-    _rate_target("memory://", 12_000, "hello_sequence"),
-    *_for_every_store("memory://"),
+    *_for_every_store("memory://", 12_000),
+    _in_process("memory://"),
     _rate_target("memory://", 500_000, "replay"),
-    _rate_target("sqlite://", 4_000, "hello_sequence"),
-    *_for_every_store("sqlite://"),
-    Target(
-        backend="sqlite://",
-        arguments=("--workload", "long_sequence"),
-        what="long_sequence, steps over raw commits",
-        reached=lambda report: float(report["ratios"]["rate_to_raw"]),
-        bound=0.60,
-    ),
-    Target(
-        backend="sqlite://",
-        arguments=("--workload", "latency"),
-        what="latency, p50 over its limit",
-        reached=lambda report: float(report["ratios"]["p50_to_limit"]),
-        bound=1.0,
-        is_limit=True,
-    ),
+    *_for_every_store("sqlite://", 4_000),
+    _in_process("sqlite://"),
+    *_over_commits("sqlite://"),
+    *_for_every_store("postgresql://", 3_000),
+    *_over_commits("postgresql://"),
+    *_for_every_store("redis://", 4_000),
+    *_over_commits("redis://"),
 )

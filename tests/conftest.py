@@ -1,7 +1,8 @@
 """Settings of Hypothesis for every test, and the root of the repository on the path.
 
 `gate` is the default: the same examples each time, and no deadline, because the wall clock of a
-busy machine says nothing about the code. `--hypothesis-profile=explore` looks further.
+busy machine says nothing about the code. `--hypothesis-profile=explore` looks further, at other
+examples each time; `thorough` takes five times as many as the gate, for what has to be found.
 """
 
 import sys
@@ -27,5 +28,6 @@ collect_ignore_glob = [
 ]
 
 settings.register_profile("gate", deadline=None, derandomize=True)
+settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=500)
 settings.register_profile("explore", deadline=None, max_examples=2_000)
 settings.load_profile("gate")

@@ -20,7 +20,10 @@ def _torture(backend: str, kinds: str) -> list[str]:
 
 
 SUITES: dict[str, list[str]] = {
-    "simulation": ["-m", "durabletask.testing.simulation", "--seeds", "0:1000", "--first"],
+    "simulation": [
+        *("-m", "durabletask.testing.simulation"),
+        *("--seeds", "0:1000", "--first", "--jobs", "1"),
+    ],
     "store kit": [
         *("-m", "pytest", "-qx", "tests/conformance/test_memory_store.py"),
         *("-k", "not RealTime and not random_histories and not dies_at_each"),
@@ -28,6 +31,7 @@ SUITES: dict[str, list[str]] = {
     "random histories": [
         *("-m", "pytest", "-qx", "tests/conformance/test_memory_store.py"),
         *("-k", "not RealTime and random_histories"),
+        *("--hypothesis-profile=thorough", "--timeout=200"),
     ],
     "backend kit": ["-m", "pytest", "-qx", "tests/conformance/test_memory_backend.py"],
     "engine": ["-m", "pytest", "-qx", "tests/unit/engine"],

@@ -1,10 +1,11 @@
-"""Breaks the engine on purpose, again and again: `python -m tests.mutants.run [PART OF A NAME]`.
+"""Breaks the engine on purpose, in one place after the other, and looks which suites notice.
 
-Prints a table, and fails if a suite did not notice.
+Prints a table, and fails if a suite did not notice, or fails on the sources as they are.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import signal
@@ -12,14 +13,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import NamedTuple
 
 from .mutants import MUTANTS, SUITES, Mutant
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(ROOT.glob("packages/*/src"))
 
-_PATIENCE = 240.0
+UNBROKEN = "(nothing)"
+"""Stands in the place of the mutant where there is none."""
+
+VERDICTS = {
+    (True, True): "caught",
+    (True, False): "SURVIVED",
+    (False, True): "passes",
+    (False, False): "FAILS UNBROKEN",
+}
+
+_PATIENCE = 400.0
 """Seconds; what hangs for so long is noticed as well."""
 
 
@@ -75,41 +88,70 @@ def run(suite: str, sources: Path) -> tuple[bool, float]:
     return failed, time.perf_counter() - began
 
 
-def tell(name: str, suite: str, mutant: Mutant | None) -> bool:
-    """Run a suite on a copy of the sources and print a line; whether it did as it should."""
+class Trial(NamedTuple):
+    """A suite on a mutant, or on the sources as they are."""
+
+    mutant: Mutant | None
+    suite: str
+
+    @property
+    def key(self) -> str:
+        """How a file of verdicts calls it."""
+        return f"{self.mutant.name if self.mutant else UNBROKEN}\t{self.suite}"
+
+
+def try_it(trial: Trial) -> tuple[bool, float]:
+    """Run a trial on a copy of the sources; whether all is as it should be, and the seconds."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)  # root runs servers as somebody else
         sources = Path(folder, "src")
         copy(sources)
-        if mutant is not None:
-            break_it(mutant, sources)
-        failed, seconds = run(suite, sources)
-    wanted = mutant is not None
-    verdict = {
-        (True, True): "caught",
-        (True, False): "SURVIVED",
-        (False, False): "green",
-        (False, True): "RED WITHOUT A MUTANT",
-    }[wanted, failed]
-    print(f"{name:55} {suite:20} {verdict} in {seconds:.1f} s", flush=True)
-    return failed == wanted
+        if trial.mutant is not None:
+            break_it(trial.mutant, sources)
+        failed, seconds = run(trial.suite, sources)
+    return failed == (trial.mutant is not None), seconds
+
+
+def trials(part: str) -> list[Trial]:
+    """Every mutant whose name has this in it, on its suites; before them those suites unbroken.
+
+    That a suite fails says nothing if it fails anyway.
+    """
+    broken = [
+        Trial(mutant, suite) for mutant in MUTANTS if part in mutant.name for suite in mutant.suites
+    ]
+    suites = dict.fromkeys(trial.suite for trial in broken)
+    return [Trial(None, suite) for suite in suites] + broken
 
 
 def main() -> int:
-    """Run every mutant whose name contains the first argument.
-
-    Each suite has to be green on what is not broken first, or its red would say nothing.
-    """
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    mutants = [mutant for mutant in MUTANTS if wanted in mutant.name]
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants.run", description=__doc__)
+    parser.add_argument("part", nargs="?", default="", help="of the names of the mutants to run")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time")
+    parser.add_argument(
+        "--resume", type=Path, metavar="FILE", help="leave out what this file says, and add to it"
+    )
+    given = parser.parse_args()
+    known = given.resume.read_text("utf-8") if given.resume and given.resume.exists() else ""
+    done = set(known.splitlines())
+    wanted = [trial for trial in trials(given.part) if trial.key not in done]
     print(f"{'mutant':55} {'suite':20} verdict")
-    done = [
-        tell("-", suite, None)
-        for suite in dict.fromkeys(suite for mutant in mutants for suite in mutant.suites)
-    ]
-    done += [tell(mutant.name, suite, mutant) for mutant in mutants for suite in mutant.suites]
-    print(f"{done.count(False)} not as they should be")
-    return 0 if all(done) else 1
+    bad = 0
+    with ThreadPoolExecutor(given.jobs) as pool:
+        running = {pool.submit(try_it, trial): trial for trial in wanted}
+        for future in as_completed(running):
+            trial = running[future]
+            good, seconds = future.result()
+            bad += not good
+            name = trial.mutant.name if trial.mutant else UNBROKEN
+            verdict = VERDICTS[trial.mutant is not None, good]
+            print(f"{name:55} {trial.suite:20} {verdict} in {seconds:.1f} s", flush=True)
+            if good and given.resume:
+                with given.resume.open("a", encoding="utf-8") as file:
+                    file.write(f"{trial.key}\n")
+    print(f"{bad} of {len(wanted)} not as they should be; {len(done)} known before")
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 import pytest
 
 from durabletask.errors import InvalidRequestError, PayloadTooLargeError, SerializationError
-from durabletask.limits import check_payload, checked_tags
+from durabletask.limits import check_payload, checked_tags, is_storable, may_match
+from durabletask.state import OrchestrationQuery
+from durabletask.worker.sized import SizedConverter
 
 
 def test_payloads_are_text_that_any_database_takes() -> None:
@@ -22,3 +24,28 @@ def test_tags_are_text_that_any_database_takes() -> None:
     for tags in ({"k": "a\0b"}, {"k\0": "v"}, {"": "v"}, {"k": "\ud800"}):
         with pytest.raises(InvalidRequestError):
             checked_tags(tags)
+
+
+def test_texts_that_no_store_holds() -> None:
+    """To look for one is to find nothing."""
+    assert is_storable("", None, "é\U0001f600")
+    for text in ("a\0b", "a\ud800b"):
+        assert not is_storable("good", text)
+        assert not may_match(OrchestrationQuery(tags={"k": text}))
+    assert may_match(OrchestrationQuery(name="n", tags={"k": "v"}, instance_id_prefix="p"))
+
+
+def test_small_payloads_are_looked_at_too() -> None:
+    """**failure-serialize** A converter of one's own may give what JSON never does."""
+
+    class Raw:
+        def serialize(self, value: str, *, where: str) -> str:
+            return value
+
+        def deserialize(self, data: str | None, kind: object, *, where: str) -> str | None:
+            return data
+
+    converter = SizedConverter(Raw(), 1000)
+    assert converter.serialize("x", where="the result") == "x"
+    with pytest.raises(SerializationError, match="the result contains a NUL"):
+        converter.serialize("\0", where="the result")

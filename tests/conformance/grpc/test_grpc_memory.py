@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import pytest
-
-from durabletask.testing.conformance import BackendSuite
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from durabletask.testing.conformance.backend import BackendFactory, FragileFactory
+from .suite import GrpcSuite
 
 
-class TestGrpcOnMemory(BackendSuite):
-    """Several backends on one sidecar, another hub beside theirs, and wires that can be cut."""
+class TestGrpcOnMemory(GrpcSuite):
+    """Several backends on one sidecar, as any worker and client of ours have them."""
 
     opens_twice = True
-
-    @pytest.fixture
-    def backend_factory(
-        self, open_grpc: Callable[[str], Awaitable[object]], hub_name: str
-    ) -> BackendFactory:
-        return lambda: open_grpc(hub_name)
-
-    @pytest.fixture
-    def neighbour_factory(
-        self, open_grpc: Callable[[str], Awaitable[object]], hub_name: str
-    ) -> BackendFactory:
-        return lambda: open_grpc(f"{hub_name}-neighbour")
-
-    @pytest.fixture
-    def fragile_factory(self, open_fragile: FragileFactory) -> FragileFactory:
-        return open_fragile

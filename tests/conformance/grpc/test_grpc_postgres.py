@@ -6,36 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from durabletask.testing.conformance import BackendSuite
+from .suite import GrpcSuite
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from durabletask.testing.conformance.backend import BackendFactory, FragileFactory
-
     from ...servers.fixtures import Postgres
 
 
-class TestGrpcOnPostgres(BackendSuite):
-    """Several backends on one sidecar, another hub beside theirs, and wires that can be cut."""
+class TestGrpcOnPostgres(GrpcSuite):
+    """Several backends on one sidecar, as any worker and client of ours have them."""
 
     @pytest.fixture
     def place(self, postgres: Postgres) -> str:
         joint = "&" if "?" in postgres.dsn else "?"
         return f"{postgres.dsn}{joint}schema={postgres.schema}"
-
-    @pytest.fixture
-    def backend_factory(
-        self, open_grpc: Callable[[str], Awaitable[object]], hub_name: str
-    ) -> BackendFactory:
-        return lambda: open_grpc(hub_name)
-
-    @pytest.fixture
-    def neighbour_factory(
-        self, open_grpc: Callable[[str], Awaitable[object]], hub_name: str
-    ) -> BackendFactory:
-        return lambda: open_grpc(f"{hub_name}-neighbour")
-
-    @pytest.fixture
-    def fragile_factory(self, open_fragile: FragileFactory) -> FragileFactory:
-        return open_fragile

@@ -6,34 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from durabletask.testing.conformance import BackendSuite
+from .suite import GrpcSuite
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from durabletask.testing.conformance.backend import BackendFactory, FragileFactory
 
-
-class TestGrpcOnSQLite(BackendSuite):
-    """Several backends on one sidecar, another hub beside theirs, and wires that can be cut."""
+class TestGrpcOnSQLite(GrpcSuite):
+    """Several backends on one sidecar, as any worker and client of ours have them."""
 
     @pytest.fixture
     def place(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'hub.db'}?synchronous=normal"
-
-    @pytest.fixture
-    def backend_factory(
-        self, open_grpc: Callable[[str], Awaitable[object]], hub_name: str
-    ) -> BackendFactory:
-        return lambda: open_grpc(hub_name)
-
-    @pytest.fixture
-    def neighbour_factory(
-        self, open_grpc: Callable[[str], Awaitable[object]], hub_name: str
-    ) -> BackendFactory:
-        return lambda: open_grpc(f"{hub_name}-neighbour")
-
-    @pytest.fixture
-    def fragile_factory(self, open_fragile: FragileFactory) -> FragileFactory:
-        return open_fragile

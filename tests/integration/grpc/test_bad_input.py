@@ -22,7 +22,7 @@ from durabletask.errors import (
     PayloadTooLargeError,
 )
 from durabletask.grpc import GrpcBackend, GrpcOptions, Sidecar, SidecarOptions, Target
-from durabletask.grpc.protocol import METHODS, pb
+from durabletask.grpc.protocol import BATCH_METHODS, METHODS, batches, pb
 from durabletask.plugins import connect
 from durabletask.store.backend import StoreBackend
 from durabletask.stores.memory import MemoryStore
@@ -184,6 +184,19 @@ async def test_messages_that_are_too_large(sidecar: Sidecar) -> None:
         assert await client.get_orchestration_state("big") is None
         with pytest.raises(PayloadTooLargeError):
             await client.schedule_new_orchestration(quick, input="x" * 17_000_000)
+
+
+@pytest.mark.asyncio
+async def test_bytes_that_are_no_message(sidecar: Sidecar) -> None:
+    """The caller's mistake, in calls and streams, and in a batch: no failure of the server."""
+    methods = [*METHODS.values(), *BATCH_METHODS.values()]
+    packed = batches.Outcomes(turns=[b"\0"]).SerializeToString()
+    cases = [(method, b"\0") for method in methods] + [(BATCH_METHODS["Complete"], packed)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{sidecar.port}") as channel:
+        for method, garbage in cases:
+            begin = channel.unary_stream if method.streams else channel.unary_unary
+            code = await begin(method.path)(garbage, timeout=10).code()
+            assert code is grpc.StatusCode.INVALID_ARGUMENT, method.path
 
 
 @pytest.mark.asyncio

@@ -60,6 +60,17 @@ def test_every_target_names_a_workload_and_a_way_to_run_it() -> None:
         assert len(target.what) <= 56, "the column of the table is too narrow"
 
 
+def test_stores_with_a_disk_are_measured_alike() -> None:
+    """The same rows for each; only the bounds may differ."""
+    rows = {
+        backend: {target.what for target in TARGETS if target.backend == backend}
+        for backend in ("sqlite://", "postgresql://", "redis://")
+    }
+    assert rows["postgresql://"] == rows["redis://"]
+    assert rows["sqlite://"] > rows["redis://"]
+    assert len(rows["redis://"]) == 7
+
+
 def test_the_limit_of_the_latency_is_six_raw_commits_and_some_cpu() -> None:
     raw = RawReport(before=1.0, after=1.0, mean=1.0, p50_ms=0.5, steady=True)
     assert limit_ms(raw) == pytest.approx(3.3)

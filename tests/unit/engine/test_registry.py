@@ -211,3 +211,16 @@ def test_async_callables_are_seen():
     registry.add_activity(functools.partial(plain), name="partial")
     assert registry.activity("object").is_async
     assert registry.activity("partial").is_async
+
+
+@pytest.mark.parametrize("kind", [int, "str", dict])
+def test_the_context_comes_first(kind):
+    """A function that takes its input alone would get the context for it."""
+
+    def alone(data):
+        return data
+
+    alone.__annotations__["data"] = kind
+    for add in (Registry().add_activity, Registry().add_orchestration):
+        with pytest.raises(RegistrationError, match="the context comes first"):
+            add(alone)

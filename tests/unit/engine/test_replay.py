@@ -352,6 +352,40 @@ def test_awaiting_anything_else_is_an_error(run, foreign):
     assert "durable tasks only" in r.end.failure.message
 
 
+@pytest.mark.parametrize(
+    ("yielded", "instead"),
+    [
+        (lambda ctx: [ctx.call_activity("a"), ctx.call_activity("b")], "task.when_all"),
+        (lambda ctx: (n for n in ()), "yield from"),
+        (lambda ctx: 5, "activities"),
+    ],
+    ids=["list", "generator", "number"],
+)
+def test_what_was_meant_instead_of_a_foreign_value(run, yielded, instead):
+    """The usual mistakes get the usual remedy."""
+
+    def orchestrator(ctx):
+        yield yielded(ctx)
+
+    r = run(orchestrator)
+    r.start()
+    assert instead in r.end.failure.message
+
+
+def test_a_task_that_was_not_waited_for_is_no_input(run):
+    """**failure-serialize** The missing yield is named, however deep the task is in the data."""
+
+    def orchestrator(ctx):
+        first = ctx.call_activity("a")
+        yield ctx.call_activity("b", input={"result": [first]})
+
+    r = run(orchestrator)
+    r.start()
+    message = r.end.failure.message
+    assert "it is a task that was not waited for - at `$.result[0]`" in message
+    assert "Write yield or await" in message
+
+
 class _Bare:
     def __await__(self):
         yield 5

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from durabletask import actions, history
 from durabletask.backend import ReusePolicy, StartRequest
+from durabletask.errors import InvalidRequestError
 from durabletask.grpc.convert import (
     action_message,
     add_events,
@@ -303,3 +304,35 @@ def test_unknown_actions_and_statuses_are_named() -> None:
         read_actions([pb.OrchestratorAction(terminateOrchestration={"instanceId": "x"})])
     with pytest.raises(ValueError, match="99 is no status"):
         read_query(pb.InstanceQuery(runtimeStatus=[99]))
+
+
+def test_a_failure_from_a_deep_tree_can_be_read() -> None:
+    """Parsers refuse a hundred levels, and each orchestration of a tree adds one."""
+    failure = FailureDetails("E", "at the bottom")
+    for level in range(200):
+        failure = FailureDetails("E", f"level {level}", cause=failure)
+    event = history.ExecutionCompleted("FAILED", None, failure)
+    chunk = pb.HistoryChunk()
+    add_events(chunk.events, [event])
+    [read] = read_events(over_the_wire(chunk).events)
+    causes = 0
+    told = read.failure
+    while told.cause is not None:
+        told, causes = told.cause, causes + 1
+    assert (read.failure.message, causes) == ("level 199", 32)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos"),
+    [(2**63 - 1, 0), (-(2**63), 0), (253_402_300_800, 0), (0, -1), (0, 1_000_000_000)],
+)
+def test_an_instant_outside_the_calendar_is_refused(seconds: int, nanos: int) -> None:
+    """No store could hold it."""
+    with pytest.raises(InvalidRequestError, match="between the years 1 and 9999"):
+        read_instant(Timestamp(seconds=seconds, nanos=nanos))
+
+
+def test_the_end_of_the_calendar_is_an_instant() -> None:
+    """Some SDKs mean "never" by it, with a fraction that must not round up into the year 10000."""
+    never = Timestamp(seconds=253_402_300_799, nanos=999_999_900)
+    assert read_instant(never) == 253_402_300_799_999_999

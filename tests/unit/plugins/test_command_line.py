@@ -77,6 +77,15 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "work in vain" in out
 
 
+def test_a_command_of_another_distribution_says_where_it_comes_from(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the core alone and reads of ``durabletask serve`` learns what is missing."""
+    monkeypatch.setattr(PluginManager, "commands", lambda self: {})
+    assert main(["serve", "--port", "1", "sqlite://"]) == 1
+    assert 'pip install "durabletask-core[grpc]"' in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("toil")
 def test_what_goes_wrong_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """An error of ours says all there is to say, without a traceback."""

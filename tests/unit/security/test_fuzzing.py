@@ -202,7 +202,7 @@ async def ask(store: Store, token: str) -> None:
 def test_a_token_is_ours_or_refused(kind: str, tmp_path: Path) -> None:
     """A continuation token is text from outside; it never becomes part of a statement."""
     tokens = ["", "[]", "[1]", '["1","a"]', "[1,2]", "null", "[1,'a'] OR 1=1 --", "[" * 10_000]
-    tokens += [f'[{2**70},"a"]', '[1.5,"a"]', '[true,"a"]', "\0", "é"]
+    tokens += [f'[{2**70},"a"]', '[1.5,"a"]', '[true,"a"]', '[1,"a\\u0000"]', "\0", "é"]
     for token in tokens:
         store: Store = (
             MemoryStore(f"fuzz-{next(_hubs)}")

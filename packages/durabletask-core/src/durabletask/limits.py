@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from durabletask.errors import (
     ArgumentTypeError,
@@ -11,7 +12,18 @@ from durabletask.errors import (
     SerializationError,
 )
 
-__all__ = ["MAX_TEXT", "check_instance_id", "check_payload", "check_text", "checked_tags"]
+if TYPE_CHECKING:
+    from durabletask.state import OrchestrationQuery
+
+__all__ = [
+    "MAX_TEXT",
+    "check_instance_id",
+    "check_payload",
+    "check_text",
+    "checked_tags",
+    "is_storable",
+    "may_match",
+]
 
 MAX_TEXT = 256
 """Characters of an instance id, of a name, and of the key of a tag."""
@@ -39,6 +51,30 @@ def check_text(text: object, what: str) -> None:
             text.encode()
         except UnicodeEncodeError as error:
             raise InvalidRequestError(f"{what} is not valid Unicode: {error.reason}") from None
+
+
+def is_storable(*texts: str | None) -> bool:
+    """Whether these texts can be in a store at all; to look for one that cannot is to find nothing.
+
+    Databases take such a text for trouble of their own, and trouble is tried again.
+    """
+    for text in texts:
+        if text is None:
+            continue
+        if "\0" in text:
+            return False
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                return False
+    return True
+
+
+def may_match(query: OrchestrationQuery) -> bool:
+    """Whether a store can hold what a query looks for."""
+    tags = query.tags
+    return is_storable(query.name, query.instance_id_prefix, *tags, *tags.values())
 
 
 def check_instance_id(instance_id: object, what: str = "an instance id") -> None:

@@ -9,13 +9,11 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from durabletask.errors import DurableTaskError
-from durabletask.plugins import plugin_manager
+from durabletask.errors import ConfigurationError, DurableTaskError
+from durabletask.plugins import Command, plugin_manager
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from durabletask.plugins import Command
 
 __all__ = ["main"]
 
@@ -34,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: the arguments are unusable (status 2), or ask for help or the version.
     """
     try:
-        commands = plugin_manager().commands()
+        commands = _ABSENT | dict(plugin_manager().commands())
         chosen = parser(commands).parse_args(arguments)
         return asyncio.run(_run(commands[chosen.command], chosen))
     except DurableTaskError as error:
@@ -53,6 +51,26 @@ async def _run(command: Command, arguments: argparse.Namespace) -> int:
     status = await command.run(arguments)
     sys.stdout.flush()
     return status or 0
+
+
+def _absent(name: str, extra: str) -> Command:
+    """A command that tells which of our distributions brings the one of this name."""
+    source = f"durabletask-{extra}, which is not installed here"
+
+    def configure(parser: argparse.ArgumentParser) -> None:
+        parser.prefix_chars = "\0"  # options are taken as they come: nobody reads them
+        parser.add_argument("arguments", nargs="*")
+
+    async def run(arguments: argparse.Namespace) -> None:
+        raise ConfigurationError(
+            f'{name} comes with {source}: pip install "durabletask-core[{extra}]"'
+        )
+
+    return Command(name=name, summary=f"comes with {source}", configure=configure, run=run)
+
+
+_ABSENT = {"serve": _absent("serve", "grpc")}
+"""What stands in for commands of ours that are in other distributions."""
 
 
 def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Coroutine, Generator
 from types import CoroutineType, GeneratorType
@@ -151,8 +152,19 @@ def _refusal(yielded: object) -> Task[Any]:
         FAILED,
         ArgumentTypeError(
             f"an orchestrator yields or awaits durable tasks only, not {type(yielded).__name__}: "
-            "use what the context's methods, task.when_all and task.when_any return, and leave "
-            "other awaitables (asyncio and I/O) to activities"
+            f"{_instead(yielded)}"
         ),
     )
     return refused
+
+
+def _instead(yielded: object) -> str:
+    """What was probably meant."""
+    if isinstance(yielded, (list, tuple, set)) and any(isinstance(one, Task) for one in yielded):
+        return "write task.when_all(...) around several tasks"
+    if inspect.isgenerator(yielded):
+        return "write yield from before the generator"
+    return (
+        "use what the context's methods, task.when_all and task.when_any return, and leave "
+        "other awaitables (asyncio and I/O) to activities"
+    )

@@ -193,6 +193,14 @@ def _definition(function: object, kind: str, name: Any) -> Definition:
     return definition
 
 
+_DATA = [
+    form
+    for kind in (bool, bytes, dict, float, int, list, set, str, tuple)
+    for form in (kind, kind.__name__)
+]
+"""Annotations, as they are and as texts, of what can only be an input."""
+
+
 def _is_taken(known: Mapping[str, Any], definition: Definition, function: object) -> bool:
     """Whether this very function has the name already."""
     holder = known.get(definition.name)
@@ -232,6 +240,11 @@ def _shape(function: Callable[..., Any], definition: Definition) -> tuple[bool, 
         raise RegistrationError(
             f"{definition.name!r} must take (ctx) or (ctx, input), but it takes "
             f"{inspect.signature(function)}"
+        )
+    if positional and positional[0].annotation in _DATA:
+        raise RegistrationError(
+            f"{definition.name!r} must take (ctx) or (ctx, input), but it takes "
+            f"{inspect.signature(function)}: the context comes first"
         )
     if len(positional) < 2:
         return spread, False

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from durabletask.serialization._hooks import plain
+from durabletask.serialization._hooks import NoJsonFormError, plain
 from durabletask.serialization._names import type_name
 from durabletask.serialization._paths import step
 
@@ -75,7 +75,8 @@ def _explained(error: Exception) -> tuple[str, str]:
     for kind, reason, advice in _REASONS:
         if isinstance(error, kind):
             return reason, advice
-    return str(error), _KNOWN_TYPES
+    own = error.advice if isinstance(error, NoJsonFormError) else None
+    return str(error), own or _KNOWN_TYPES
 
 
 def _bad_key(value: object) -> tuple[str, str] | None:

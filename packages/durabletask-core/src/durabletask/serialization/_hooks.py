@@ -35,7 +35,15 @@ _BASES = (str, int, float, dict, list, tuple, set, frozenset, bytes)
 
 
 class NoJsonFormError(TypeError):
-    """A class that neither JSON nor this package knows."""
+    """A class that neither JSON nor this package knows.
+
+    Attributes:
+        advice: what to do with a value of it, if the class says so.
+    """
+
+    def __init__(self, reason: str, advice: str | None = None) -> None:
+        self.advice = advice
+        super().__init__(reason)
 
 
 class Stand(type):
@@ -67,6 +75,10 @@ def plain(value: Any) -> Any:
         # A bool comes here only as the key of a dict, where it would turn into a number.
         if isinstance(value, base) and not isinstance(value, bool):
             return bare(value)
+    # A class that is never meant to be data may say what its values are, and what to do instead.
+    said: tuple[str, str] | None = getattr(type(value), "__not_data__", None)
+    if said is not None:
+        raise NoJsonFormError(*said)
     raise NoJsonFormError(f"values of type `{type_name(type(value))}` have no JSON form")
 
 

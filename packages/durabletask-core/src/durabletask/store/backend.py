@@ -24,7 +24,14 @@ from durabletask.history import (
     decode_history,
     encode_event,
 )
-from durabletask.limits import check_instance_id, check_payload, check_text, checked_tags
+from durabletask.limits import (
+    check_instance_id,
+    check_payload,
+    check_text,
+    checked_tags,
+    is_storable,
+    may_match,
+)
 from durabletask.state import FINISHED, OrchestrationQuery, Page, PurgeResult
 from durabletask.store.batch import Message, NewInstance
 from durabletask.store.channel import ClientChannel
@@ -120,6 +127,10 @@ class StoreBackend(Backend):
                 "or call open() first and close() last"
             )
 
+    def _check_may_exist(self, instance_id: str) -> None:
+        if not is_storable(instance_id):
+            raise InstanceNotFoundError(instance_id)
+
     # --- client half: starting and signalling --------------------------------------------------
 
     def _new_instance(self, request: StartRequest, now: int, *, owned: bool) -> NewInstance:
@@ -198,6 +209,7 @@ class StoreBackend(Backend):
         self, instance_id: str, event: HistoryEvent, *, urgent: bool = False, unpark: bool = False
     ) -> None:
         self._check_open()
+        self._check_may_exist(instance_id)
         lane = await self._client_lane()
         sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         lane.pending.messages.append(
@@ -233,6 +245,8 @@ class StoreBackend(Backend):
         self, instance_id: str, *, fetch_payloads: bool = True
     ) -> OrchestrationState | None:
         self._check_open()
+        if not is_storable(instance_id):
+            return None
         if fetch_payloads:
             return await self._hub.reader.get(instance_id)
         rows = await self._store.get_instances([instance_id], payloads=False)
@@ -245,12 +259,14 @@ class StoreBackend(Backend):
         self, instance_id: str, timeout: float | None
     ) -> Awaitable[OrchestrationState]:
         self._check_open()
+        self._check_may_exist(instance_id)
         return self._hub.waiters.wait(instance_id, timeout, for_completion=False)
 
     def wait_for_completion(
         self, instance_id: str, timeout: float | None
     ) -> Awaitable[OrchestrationState]:
         self._check_open()
+        self._check_may_exist(instance_id)
         return self._hub.waiters.wait(instance_id, timeout, for_completion=True)
 
     async def query_instances(self, query: OrchestrationQuery) -> Page:
@@ -259,11 +275,14 @@ class StoreBackend(Backend):
             raise InvalidRequestError(
                 f"page_size must be between 1 and 10,000, not {query.page_size}"
             )
+        if not may_match(query):
+            return Page([], None)
         rows, token = await self._store.query_instances(query)
         return Page([state_of_record(row) for row in rows], token)
 
     async def get_history(self, instance_id: str) -> list[HistoryEvent]:
         self._check_open()
+        self._check_may_exist(instance_id)
         rows = await self._store.get_instances([instance_id], payloads=False)
         row = rows.get(instance_id)
         if row is None:
@@ -278,9 +297,11 @@ class StoreBackend(Backend):
     ) -> PurgeResult:
         self._check_open()
         if isinstance(target, str):
+            if not is_storable(target):
+                return PurgeResult(0)
             return PurgeResult(await self._store.purge_instances([target], recursive=recursive))
         finished = (target.statuses or FINISHED) & FINISHED
-        if not finished:
+        if not finished or not may_match(target):
             return PurgeResult(0)
         # Each round deletes the page it read, so reading starts at the beginning again; small
         # rounds keep every transaction short.

@@ -93,6 +93,13 @@ class StoreWorkItemSource(WorkItemSource):
 
     async def open(self) -> None:
         """Open the lane, take over what dead lanes left, and look for work once."""
+        try:
+            await self._open()
+        except BaseException:
+            await self.drain(0)  # nobody has heard of this source who could
+            raise
+
+    async def _open(self) -> None:
         await self.lane.open()
         await self._hub.store.take_over()
         if self.repertoire.is_open:

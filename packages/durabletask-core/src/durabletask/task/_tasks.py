@@ -31,6 +31,12 @@ class Task(Generic[T_co]):
 
     __slots__ = ("_outcome", "_parents", "_status")
 
+    __not_data__ = (
+        "it is a task that was not waited for",
+        "Write yield or await before the call that gives it",
+    )
+    """Why a task has no JSON form, and what was meant."""
+
     def __init__(self) -> None:
         self._status: int = PENDING
         self._outcome: Any = None

@@ -22,8 +22,13 @@ class SizedConverter:
         self._surely_fits = limit // 4  # no character takes more than four bytes of UTF-8
 
     def serialize(self, value: Any, *, where: str) -> str | None:
-        """As the converter does. Raises PayloadTooLargeError above the limit."""
+        """As the converter does.
+
+        Raises:
+            PayloadTooLargeError: it is above the limit.
+            SerializationError: it holds a NUL character, which a database may not take.
+        """
         data = self._serialize(value, where=where)
-        if data is not None and len(data) > self._surely_fits:
+        if data is not None and (len(data) > self._surely_fits or "\0" in data):
             check_payload(data, where, self._limit)
         return data

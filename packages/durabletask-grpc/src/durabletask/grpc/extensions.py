@@ -97,12 +97,18 @@ def capabilities_told(text: str | None, name: str) -> Capabilities:
 
     Args:
         name: how errors call the backend.
+
+    Raises:
+        ValueError: it cannot be read.
     """
     if text is None:
         return Capabilities(name=name, rewind=True, restart=True, parking=False)
-    told: dict[str, Any] = msgspec.json.decode(text)
-    known = {field: told[field] for field in Capabilities.__struct_fields__ if field in told}
-    return msgspec.convert(known | {"name": name}, Capabilities)
+    try:
+        told = msgspec.json.decode(text, type=dict[str, Any])
+        known = {field: told[field] for field in Capabilities.__struct_fields__ if field in told}
+        return msgspec.convert(known | {"name": name}, Capabilities)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"the capabilities cannot be read: {error}") from None
 
 
 def tell_query(query: OrchestrationQuery) -> bytes:

@@ -8,77 +8,25 @@ orders of their own; they are used if few match, and then all of those are read 
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from durabletask.engine import to_micros
-from durabletask.errors import InvalidRequestError
 from durabletask.redis.rows import BARE, FULL, instance_record
 from durabletask.redis.wire import creation
+from durabletask.store.query import Wanted, position_of, token_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
-    from datetime import datetime
 
     from durabletask.redis.line import Line
     from durabletask.state import OrchestrationQuery
     from durabletask.store import InstanceRecord
+    from durabletask.store.query import Position
 
 __all__ = ["find", "record_command", "records_of"]
-
-_encode_token = msgspec.json.Encoder().encode
-_decode_token = msgspec.json.Decoder(tuple[int, str]).decode
 
 _MEMBERS_AT_ONCE = 500
 _SORTED_AT_MOST = 20_000
 _DIGITS = 17
-
-
-class _Filter(NamedTuple):
-    """The conditions of a query, in the units of the rows."""
-
-    statuses: frozenset[str]
-    name: str | None
-    prefix: str
-    tags: dict[str, str]
-    created: tuple[int | None, int | None]
-    completed: tuple[int | None, int | None]
-
-    def fits(self, row: InstanceRecord) -> bool:
-        return (
-            (not self.statuses or row.status in self.statuses)
-            and (self.name is None or row.name == self.name)
-            and row.instance_id.startswith(self.prefix)
-            and self.tags.items() <= (row.tags or {}).items()
-            and _within(row.created_at, *self.created)
-            and _within(row.completed_at, *self.completed)
-        )
-
-
-def _filter_of(query: OrchestrationQuery) -> _Filter:
-    return _Filter(
-        statuses=frozenset(status.value for status in query.statuses),
-        name=query.name,
-        prefix=query.instance_id_prefix or "",
-        tags=query.tags,
-        created=(_instant(query.created_from), _instant(query.created_to)),
-        completed=(_instant(query.completed_from), _instant(query.completed_to)),
-    )
-
-
-def _instant(moment: datetime | None) -> int | None:
-    return None if moment is None else to_micros(moment)
-
-
-def _within(instant: int | None, start: int | None, end: int | None) -> bool:
-    if start is None and end is None:
-        return True
-    return (
-        instant is not None
-        and (start is None or start <= instant)
-        and (end is None or instant < end)
-    )
 
 
 def record_command(prefix: str, instance_id: str, *, payloads: bool) -> tuple[str, ...]:
@@ -106,27 +54,15 @@ async def find(
     Raises:
         InvalidRequestError: the continuation token is none of ours.
     """
-    after = _position(query.continuation_token)
-    search = _Search(line, prefix, _filter_of(query), after, payloads=query.fetch_payloads)
+    after = position_of(query.continuation_token)
+    search = _Search(line, prefix, Wanted.of(query), after, payloads=query.fetch_payloads)
     page: list[InstanceRecord] = []
     async for record in search.matching(query.page_size + 1):
         page.append(record)
         if len(page) > query.page_size:
             last = page[query.page_size - 1]
-            token = _encode_token((last.created_at, last.instance_id)).decode()
-            return page[: query.page_size], token
+            return page[: query.page_size], token_of((last.created_at, last.instance_id))
     return page, None
-
-
-def _position(token: str | None) -> tuple[int, str] | None:
-    if token is None:
-        return None
-    try:
-        return _decode_token(token)
-    except msgspec.MsgspecError as error:
-        raise InvalidRequestError(
-            f"the continuation token {token!r} was not given by a query of this backend"
-        ) from error
 
 
 class _Search:
@@ -136,8 +72,8 @@ class _Search:
         self,
         line: Line,
         prefix: str,
-        wanted: _Filter,
-        after: tuple[int, str] | None,
+        wanted: Wanted,
+        after: Position | None,
         *,
         payloads: bool,
     ) -> None:

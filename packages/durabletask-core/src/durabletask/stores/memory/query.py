@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from durabletask.engine import to_micros
-from durabletask.errors import InvalidRequestError
 from durabletask.store.batch import FINISHED_STATUSES
+from durabletask.store.query import Wanted, position_of, token_of
 from durabletask.store.record import InstanceRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from durabletask.state import OrchestrationQuery
+    from durabletask.store.query import Position
     from durabletask.stores.memory.hub import Hub
     from durabletask.stores.memory.rows import Instance
 
 __all__ = ["find", "purge", "record"]
-
-_encode_token = msgspec.json.Encoder().encode
-_Micros = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_decode_token = msgspec.json.Decoder(tuple[_Micros, str]).decode
 
 
 def record(row: Instance, *, payloads: bool) -> InstanceRecord:
@@ -51,66 +44,26 @@ def record(row: Instance, *, payloads: bool) -> InstanceRecord:
 # --- queries -----------------------------------------------------------------------------------
 
 
-def find(hub: Hub, wanted: OrchestrationQuery) -> tuple[list[InstanceRecord], str | None]:
+def find(hub: Hub, query: OrchestrationQuery) -> tuple[list[InstanceRecord], str | None]:
     """One page ordered by ``(created_at, instance_id)``, and the next page's token.
 
     Raises:
         InvalidRequestError: the continuation token is none of ours.
     """
-    after = _position(wanted.continuation_token)
-    rows: Iterable[Instance] = _matching(hub, wanted)
+    after = position_of(query.continuation_token)
+    wanted = Wanted.of(query)
+    rows = (row for row in hub.instances.values() if wanted.fits(row))
     if after is not None:
         rows = (row for row in rows if _key(row) > after)
-    page = nsmallest(wanted.page_size + 1, rows, key=_key)
-    records = [record(row, payloads=wanted.fetch_payloads) for row in page[: wanted.page_size]]
-    if len(page) <= wanted.page_size:
+    page = nsmallest(query.page_size + 1, rows, key=_key)
+    records = [record(row, payloads=query.fetch_payloads) for row in page[: query.page_size]]
+    if len(page) <= query.page_size:
         return records, None
-    return records, _encode_token(_key(page[wanted.page_size - 1])).decode()
+    return records, token_of(_key(page[query.page_size - 1]))
 
 
-def _key(row: Instance) -> tuple[int, str]:
+def _key(row: Instance) -> Position:
     return (row.created_at, row.instance_id)
-
-
-def _position(token: str | None) -> tuple[int, str] | None:
-    if token is None:
-        return None
-    try:
-        return _decode_token(token)
-    except msgspec.MsgspecError as error:
-        raise InvalidRequestError(
-            f"the continuation token {token!r} was not given by a query of this backend"
-        ) from error
-
-
-def _matching(hub: Hub, wanted: OrchestrationQuery) -> list[Instance]:
-    statuses = {status.value for status in wanted.statuses}
-    created = (_instant(wanted.created_from), _instant(wanted.created_to))
-    completed = (_instant(wanted.completed_from), _instant(wanted.completed_to))
-    return [
-        row
-        for row in hub.instances.values()
-        if (not statuses or row.status in statuses)
-        and (wanted.name is None or row.name == wanted.name)
-        and row.instance_id.startswith(wanted.instance_id_prefix or "")
-        and wanted.tags.items() <= (row.tags or {}).items()
-        and _within(row.created_at, *created)
-        and _within(row.completed_at, *completed)
-    ]
-
-
-def _instant(moment: datetime | None) -> int | None:
-    return None if moment is None else to_micros(moment)
-
-
-def _within(instant: int | None, start: int | None, end: int | None) -> bool:
-    if start is None and end is None:
-        return True
-    return (
-        instant is not None
-        and (start is None or start <= instant)
-        and (end is None or instant < end)
-    )
 
 
 # --- purge -------------------------------------------------------------------------------------

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from durabletask.errors import InvalidRequestError
+from durabletask.engine import to_micros
 from durabletask.store import InstanceRecord
+from durabletask.store.query import position_of, token_of
 from durabletask.stores.sqlite.erase import erase
 from durabletask.stores.sqlite.values import decode_tags, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from durabletask.state import OrchestrationQuery
     from durabletask.stores.sqlite.database import Database
 
 __all__ = ["find", "get", "histories", "purge"]
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 COLUMNS = """
 SELECT instance_id, execution_id, name, version, status, created_at,
@@ -44,9 +41,6 @@ ORDER BY sequence
 """
 
 TAGGED = "EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ? AND value = ?)"
-
-_Micros = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-decode_token = msgspec.json.Decoder(tuple[_Micros, str]).decode
 
 
 def record(row: tuple[Any, ...]) -> InstanceRecord:
@@ -114,7 +108,7 @@ def find(
     records = [record(row) for row in rows[: query.page_size]]
     if len(rows) <= query.page_size:
         return records, None
-    return records, encode((records[-1].created_at, records[-1].instance_id))
+    return records, token_of((records[-1].created_at, records[-1].instance_id))
 
 
 class Conditions:
@@ -147,29 +141,15 @@ class Conditions:
             self.add(TAGGED, key, value)
         self._add_range("created_at", query.created_from, query.created_to)
         self._add_range("completed_at", query.completed_from, query.completed_to)
-        if query.continuation_token is not None:
-            self.add("(created_at, instance_id) > (?, ?)", *position(query.continuation_token))
+        after = position_of(query.continuation_token)
+        if after is not None:
+            self.add("(created_at, instance_id) > (?, ?)", *after)
 
     def _add_range(self, column: str, start: datetime | None, end: datetime | None) -> None:
         if start is not None:
-            self.add(f"{column} >= ?", instant(start))
+            self.add(f"{column} >= ?", to_micros(start))
         if end is not None:
-            self.add(f"{column} < ?", instant(end))
-
-
-def instant(moment: datetime) -> int:
-    """An aware moment in the unit of the columns, exactly."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-def position(token: str) -> tuple[int, str]:
-    """Where the last page ended."""
-    try:
-        return decode_token(token)
-    except msgspec.MsgspecError as error:
-        raise InvalidRequestError(
-            f"the continuation token {token!r} was not given by a query of this backend"
-        ) from error
+            self.add(f"{column} < ?", to_micros(end))
 
 
 # --- purge -------------------------------------------------------------------------------------

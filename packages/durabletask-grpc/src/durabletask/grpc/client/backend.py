@@ -21,7 +21,7 @@ from durabletask.errors import (
 )
 from durabletask.grpc.client.backoff import pause
 from durabletask.grpc.client.connection import Connection
-from durabletask.grpc.client.faults import TRANSIENT, error_of
+from durabletask.grpc.client.faults import TRANSIENT, error_of, intact, reading
 from durabletask.grpc.client.many import CallFailed, Completions, Starts
 from durabletask.grpc.client.options import GrpcOptions
 from durabletask.grpc.client.querying import matches, narrowed
@@ -44,7 +44,14 @@ from durabletask.grpc.extensions import (
     tell_query,
 )
 from durabletask.grpc.protocol import pb
-from durabletask.limits import check_instance_id, check_payload, check_text, checked_tags
+from durabletask.limits import (
+    check_instance_id,
+    check_payload,
+    check_text,
+    checked_tags,
+    is_storable,
+    may_match,
+)
 from durabletask.state import FINISHED, OrchestrationStatus, Page, PurgeResult
 
 if TYPE_CHECKING:
@@ -141,14 +148,20 @@ class GrpcBackend(Backend):
                 await connection.close()
                 raise
             told = answer.get(CAPABILITIES)
+            try:
+                with reading(self._target):
+                    capabilities = capabilities_told(
+                        told if isinstance(told, str) else None, self._capabilities.name
+                    )
+            except BaseException:
+                await connection.close()
+                raise
+            self._capabilities = capabilities
             self._told = isinstance(told, str)
             self._in_batches = BATCHES in answer and self._options.batches
             if self._in_batches:
                 self._starts = Starts(connection, self._options.timeout)
                 self._completions = Completions(connection)
-            self._capabilities = capabilities_told(
-                told if isinstance(told, str) else None, self._capabilities.name
-            )
             self._connection = connection
 
     async def close(self) -> None:
@@ -257,14 +270,17 @@ class GrpcBackend(Backend):
     async def raise_event(self, instance_id: str, name: str, data: str | None) -> None:
         check_text(name, "the name of an event")
         check_payload(data, f"the data of event {name!r}", self._capabilities.max_payload_bytes)
+        _check_may_exist(instance_id)
         request = pb.RaiseEventRequest(instanceId=instance_id, name=name, input=text_value(data))
         await self._call("RaiseEvent", request, instance_id=instance_id, again=False)
 
     async def suspend_instance(self, instance_id: str, reason: str | None) -> None:
+        _check_may_exist(instance_id)
         request = pb.SuspendRequest(instanceId=instance_id, reason=text_value(reason))
         await self._call("SuspendInstance", request, instance_id=instance_id)
 
     async def resume_instance(self, instance_id: str, reason: str | None) -> None:
+        _check_may_exist(instance_id)
         request = pb.ResumeRequest(instanceId=instance_id, reason=text_value(reason))
         await self._call("ResumeInstance", request, instance_id=instance_id)
 
@@ -272,6 +288,7 @@ class GrpcBackend(Backend):
         self, instance_id: str, output: str | None, *, recursive: bool
     ) -> None:
         check_payload(output, "the output of a termination", self._capabilities.max_payload_bytes)
+        _check_may_exist(instance_id)
         request = pb.TerminateRequest(
             instanceId=instance_id, output=text_value(output), recursive=recursive
         )
@@ -282,11 +299,14 @@ class GrpcBackend(Backend):
     async def get_instance(
         self, instance_id: str, *, fetch_payloads: bool = True
     ) -> OrchestrationState | None:
+        if not is_storable(instance_id):
+            return None
         request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=fetch_payloads)
         answer, call = await self._call("GetInstance", request)
         if not answer.exists:
             return None
-        return await _state(answer, call, payloads=fetch_payloads)
+        with reading(self._target):
+            return await _state(answer, call, payloads=fetch_payloads)
 
     def wait_for_start(
         self, instance_id: str, timeout: float | None
@@ -302,6 +322,7 @@ class GrpcBackend(Backend):
 
     async def _wait(self, name: str, instance_id: str, timeout: float | None) -> OrchestrationState:
         connection = self._open_connection()
+        _check_may_exist(instance_id)
         what = "start" if name == "WaitForInstanceStart" else "complete"
         late = TimeoutError(
             f"orchestration {instance_id!r} did not {what} within {timeout or 0:g} s; it goes on"
@@ -346,7 +367,8 @@ class GrpcBackend(Backend):
             else:
                 if not answer.exists:
                     raise InstanceNotFoundError(instance_id)
-                state = await _state(answer, call, payloads=True)
+                with reading(self._target):
+                    state = await _state(answer, call, payloads=True)
                 if _is_met(state, what):
                     return state
             failures += 1
@@ -359,13 +381,16 @@ class GrpcBackend(Backend):
             raise InvalidRequestError(
                 f"page_size must be between 1 and 10,000, not {query.page_size}"
             )
+        if not may_match(query):
+            return Page([], None)
         request = pb.QueryInstancesRequest(query=query_message(query))
         extra = ((QUERY, tell_query(query)),) if self._told else ()
         answer, _ = await self._call("QueryInstances", request, extra=extra)
-        states = [
-            read_state(message, payloads=query.fetch_payloads)
-            for message in answer.orchestrationState
-        ]
+        with reading(self._target):
+            states = [
+                read_state(message, payloads=query.fetch_payloads)
+                for message in answer.orchestrationState
+            ]
         token = answer.continuationToken.value
         # What the protocol cannot say is looked at here, so a page may be short, or empty.
         items = states if self._told else [state for state in states if matches(query, state)]
@@ -373,11 +398,13 @@ class GrpcBackend(Backend):
 
     async def get_history(self, instance_id: str) -> list[HistoryEvent]:
         connection = self._open_connection()
+        _check_may_exist(instance_id)
         request = pb.StreamInstanceHistoryRequest(instanceId=instance_id)
         events: list[HistoryEvent] = []
         try:
             async for chunk in await connection.stream("StreamInstanceHistory", request):
-                events += read_events(chunk.events)
+                with reading(self._target):
+                    events += read_events(intact(chunk, self._target).events)
         except grpc.aio.AioRpcError as error:
             raise error_of(error, self._target, instance_id) from None
         return events
@@ -385,6 +412,7 @@ class GrpcBackend(Backend):
     # --- client half: running again ------------------------------------------------------------
 
     async def restart_instance(self, instance_id: str, *, new_id: bool) -> str:
+        _check_may_exist(instance_id)
         request = pb.RestartInstanceRequest(instanceId=instance_id, restartWithNewInstanceId=new_id)
         answer, _ = await self._call(
             "RestartInstance", request, instance_id=instance_id, again=False
@@ -397,10 +425,14 @@ class GrpcBackend(Backend):
         self, target: str | OrchestrationQuery, *, recursive: bool
     ) -> PurgeResult:
         if isinstance(target, str):
+            if not is_storable(target):
+                return PurgeResult(0)
             request = pb.PurgeInstancesRequest(
                 instanceId=target, recursive=recursive, isOrchestration=True
             )
             return PurgeResult(await self._purge(request))
+        if not may_match(target):
+            return PurgeResult(0)
         if self._told or not narrowed(target):
             finished = (target.statuses or FINISHED) & FINISHED
             message = query_message(msgspec.structs.replace(target, statuses=finished))
@@ -444,6 +476,12 @@ class GrpcBackend(Backend):
         )
         await source.open()
         return source
+
+
+def _check_may_exist(instance_id: str) -> None:
+    """Raise here what the server would, for ids that no message can carry."""
+    if not is_storable(instance_id):
+        raise InstanceNotFoundError(instance_id)
 
 
 async def _state(

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
+from durabletask.grpc.client.faults import intact
 from durabletask.grpc.extensions import STRICT, TASK_HUB, USER_AGENT, WORKER_ID
 from durabletask.grpc.protocol import BATCH_METHODS, METHODS
 
@@ -77,7 +79,7 @@ class Connection:
             name: (channel.unary_stream if method.streams else channel.unary_unary)(
                 method.path,
                 request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString,
+                response_deserializer=_reader(method.response),
             )
             for name, method in _METHODS.items()
         }
@@ -113,6 +115,7 @@ class Connection:
 
         Raises:
             grpc.aio.AioRpcError: it failed.
+            BackendUnavailableError: the answer is no message.
         """
         call = self._calls[name](
             request,
@@ -120,12 +123,12 @@ class Connection:
             metadata=await self.metadata(extra, worker=worker),
             wait_for_ready=wait_for_ready,
         )
-        return await call, call
+        return intact(await call, self.target), call
 
     async def stream(
         self, name: str, request: Any, *, extra: Metadata = (), worker: bool = False
     ) -> Any:
-        """Begin a call that streams."""
+        """Begin a call that streams; what comes and is no message is None."""
         metadata = await self.metadata(extra, worker=worker)
         return self._calls[name](request, metadata=metadata)
 
@@ -135,6 +138,21 @@ class Connection:
         for task in self._retired:
             task.cancel()
         await asyncio.gather(*self._retired, return_exceptions=True)
+
+
+def _reader(kind: Any) -> Callable[[bytes], Any]:
+    """Reads messages of this class; None for bytes that are none.
+
+    gRPC would answer None as well, after a traceback in the log.
+    """
+
+    def read(packed: bytes) -> Any:
+        try:
+            return kind.FromString(packed)
+        except DecodeError:
+            return None
+
+    return read
 
 
 def _channel_options(options: GrpcOptions) -> Sequence[tuple[str, int]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from durabletask.errors import (
     BackendUnavailableError,
@@ -17,10 +19,14 @@ from durabletask.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from durabletask.grpc.client.many import CallFailed
     from durabletask.grpc.client.target import Target
 
-__all__ = ["REFUSALS", "TRANSIENT", "error_of"]
+__all__ = ["REFUSALS", "TRANSIENT", "error_of", "intact", "reading"]
+
+T = TypeVar("T")
 
 _Code = grpc.StatusCode
 
@@ -61,7 +67,7 @@ def error_of(
         instance_id: the instance the call was about, if it was about one.
     """
     code = error.code()
-    details = (error.details() or "").strip()
+    details = (error.details() or "").strip() or f"no reason is given, only {code.name}"
     if instance_id is not None and code is _Code.NOT_FOUND:
         return InstanceNotFoundError(instance_id)
     if instance_id is not None and code is _Code.ALREADY_EXISTS:
@@ -74,3 +80,34 @@ def error_of(
         return InvalidRequestError(details)
     text = _TEXTS.get(code, "{target} failed").format(target=target)
     return BackendUnavailableError(f"{text} ({code.name}: {details})")
+
+
+@contextmanager
+def reading(target: Target) -> Iterator[None]:
+    """Tell of an answer that makes no sense as what it is: trouble of the server.
+
+    Raises:
+        BackendUnavailableError: what is done inside cannot be done with this answer.
+    """
+    try:
+        yield
+    except (ValueError, DecodeError) as error:
+        raise _senseless(target, str(error)) from None
+
+
+def intact(message: T | None, target: Target) -> T:
+    """The message, if its bytes were one.
+
+    Raises:
+        BackendUnavailableError: they were not.
+    """
+    if message is None:
+        raise _senseless(target, "it cannot be parsed")
+    return message
+
+
+def _senseless(target: Target, what: str) -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"{target} answers with what makes no sense in the Durable Task protocol ({what}): check "
+        "the address, and the versions of both sides"
+    )

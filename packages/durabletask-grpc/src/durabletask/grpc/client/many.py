@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from durabletask.grpc.client.faults import intact, reading
 from durabletask.grpc.protocol import batches, pb
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Starts:
         Raises:
             CallFailed: the server refused it.
             grpc.aio.AioRpcError: the batch failed on its way.
+            BackendUnavailableError: the server says what makes no sense.
         """
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[batches.Answer] = loop.create_future()
@@ -79,7 +81,11 @@ class Starts:
                 answered.append(future)
                 size += len(packed)
         try:
-            answers, _ = await self._connection.call("StartInstances", batch, timeout=self._timeout)
+            received, _ = await self._connection.call(
+                "StartInstances", batch, timeout=self._timeout
+            )
+            with reading(self._connection.target):
+                answers = [*zip(answered, received.answers, strict=True)]
         except BaseException as error:
             for future in answered:
                 if not future.done():
@@ -88,7 +94,7 @@ class Starts:
             if not isinstance(error, Exception):
                 raise
             return
-        for future, answer in zip(answered, answers.answers, strict=True):
+        for future, answer in answers:
             if not future.done():
                 future.set_result(answer)
 
@@ -150,6 +156,7 @@ class Completions:
         Raises:
             CallFailed: there is no such instance, or it was purged meanwhile.
             grpc.aio.AioRpcError: the stream broke.
+            BackendUnavailableError: the server says what makes no sense.
         """
         group = self._gathering
         if group is None:
@@ -163,7 +170,8 @@ class Completions:
             raise
         if answer.code:
             raise CallFailed(answer)
-        return pb.GetInstanceResponse.FromString(answer.response)
+        with reading(self._connection.target):
+            return pb.GetInstanceResponse.FromString(answer.response)
 
     def _go(self) -> None:
         group, self._gathering = self._gathering, None
@@ -182,7 +190,7 @@ class Completions:
             request = batches.Awaited(instance_ids=group.futures)
             call = await self._connection.stream("WaitForCompletions", request)
             async for answers in call:
-                for answer in answers.answers:
+                for answer in intact(answers, self._connection.target).answers:
                     group.answer(answer)
         except BaseException as error:
             ended = error

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from durabletask.backend import (
     ActivityWorkItem,
@@ -17,10 +18,10 @@ from durabletask.backend import (
     WorkItemSource,
 )
 from durabletask.engine import failure_of
-from durabletask.errors import InvalidRequestError
+from durabletask.errors import BackendUnavailableError, InvalidRequestError
 from durabletask.grpc.client.backoff import pause
 from durabletask.grpc.client.batching import Batcher
-from durabletask.grpc.client.faults import error_of
+from durabletask.grpc.client.faults import error_of, intact, reading
 from durabletask.grpc.client.outbox import Outbox
 from durabletask.grpc.client.turns import (
     activity_item,
@@ -184,10 +185,17 @@ class GrpcWorkItemSource(WorkItemSource):
         _log.warning("the stream of work items was silent for %g s and is opened again", limit)
         call.cancel()
 
-    def _take(self, message: pb.WorkItem | WorkItems) -> None:
+    def _take(self, message: pb.WorkItem | WorkItems | None) -> None:
         if isinstance(message, WorkItems):
             for packed in message.items:
-                self._take(pb.WorkItem.FromString(packed))
+                try:
+                    item = pb.WorkItem.FromString(packed)
+                except DecodeError:
+                    item = None
+                self._take(item)
+            return
+        if message is None:  # it has no token under which it could be given back
+            _log.error("%s sends a work item that cannot be read", self._connection.target)
             return
         try:
             self._read_item(message)
@@ -227,11 +235,17 @@ class GrpcWorkItemSource(WorkItemSource):
         async def fetch() -> None:
             try:
                 history = await self._stream_history(request.instanceId, request.executionId.value)
+                with reading(self._connection.target):
+                    item = turn_item(request, completion, history)
             except grpc.aio.AioRpcError as error:
                 _log.warning("a history cannot be fetched now: %s", error.details())
                 self._send_abandon(pb.AbandonOrchestrationTaskRequest, completion, _RETRY)
                 return
-            self._put(turn_item(request, completion, history))
+            except BackendUnavailableError as error:
+                _log.error("a work item is given back: %s", error)
+                self._send_abandon(pb.AbandonOrchestrationTaskRequest, completion, _UNREADABLE)
+                return
+            self._put(item)
 
         task = asyncio.get_running_loop().create_task(fetch())
         self._fetches.add(task)
@@ -245,8 +259,10 @@ class GrpcWorkItemSource(WorkItemSource):
         )
         call = await self._connection.stream("StreamInstanceHistory", request, worker=True)
         events: list[HistoryEvent] = []
+        target = self._connection.target
         async for chunk in call:
-            events += read_events(chunk.events)
+            with reading(target):
+                events += read_events(intact(chunk, target).events)
         return events
 
     # --- seam 1: hand out ----------------------------------------------------------------------

@@ -114,6 +114,7 @@ def read_actions(messages: Iterable[pb.OrchestratorAction]) -> list[Action]:
 
     Raises:
         ValueError: an action is of a kind that this server cannot carry out.
+        InvalidRequestError: an instant or a status is none.
     """
     return [_read(message) for message in messages]
 

@@ -9,23 +9,41 @@ from durabletask.state import FailureDetails
 __all__ = ["failure_message", "read_failure"]
 
 
+_DEEPEST = 32
+"""Causes that are passed on. Parsers refuse messages nested some hundred levels deep, and a failure
+that climbs out of a tree of orchestrations gets a level at each."""
+
+
 def failure_message(failure: FailureDetails) -> pb.TaskFailureDetails:
-    """Failure details as a message."""
+    """Failure details as a message, without the causes beyond the deepest that receivers take."""
+    return _written(failure, _DEEPEST)
+
+
+def _written(failure: FailureDetails, causes: int) -> pb.TaskFailureDetails:
+    cause = failure.cause if causes else None
     return pb.TaskFailureDetails(
         errorType=failure.error_type,
         errorMessage=failure.message,
         stackTrace=text_value(failure.stack_trace),
-        innerFailure=None if failure.cause is None else failure_message(failure.cause),
+        innerFailure=None if cause is None else _written(cause, causes - 1),
         isNonRetriable=failure.non_retriable,
     )
 
 
 def read_failure(message: pb.TaskFailureDetails) -> FailureDetails:
-    """Failure details from a message; ``properties`` have no place here and are dropped."""
+    """Failure details from a message; ``properties`` have no place here and are dropped.
+
+    So are causes beyond those that ``failure_message`` would pass on.
+    """
+    return _read(message, _DEEPEST)
+
+
+def _read(message: pb.TaskFailureDetails, causes: int) -> FailureDetails:
+    nested = causes and message.HasField("innerFailure")
     return FailureDetails(
         error_type=message.errorType,
         message=message.errorMessage,
         stack_trace=optional_text(message, "stackTrace"),
-        cause=read_failure(message.innerFailure) if message.HasField("innerFailure") else None,
+        cause=_read(message.innerFailure, causes - 1) if nested else None,
         non_retriable=message.isNonRetriable,
     )

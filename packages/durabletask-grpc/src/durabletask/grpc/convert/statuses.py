@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.errors import InvalidRequestError
 from durabletask.grpc.protocol import pb
 from durabletask.state import OrchestrationStatus
 
@@ -38,12 +39,12 @@ def read_status(number: int) -> OrchestrationStatus:
     """The status of a number; CONTINUED_AS_NEW reads as RUNNING, CANCELED as TERMINATED.
 
     Raises:
-        ValueError: the protocol has no such number.
+        InvalidRequestError: the protocol has no such number.
     """
     try:
         return _STATUSES[number]
     except KeyError:
-        raise ValueError(f"{number} is no status of the Durable Task protocol") from None
+        raise InvalidRequestError(f"{number} is no status of the Durable Task protocol") from None
 
 
 def read_statuses(numbers: Iterable[int]) -> frozenset[OrchestrationStatus]:

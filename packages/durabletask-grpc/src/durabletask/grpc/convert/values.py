@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import StringValue
 
+from durabletask.errors import InvalidRequestError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -22,6 +24,9 @@ __all__ = [
 ]
 
 _SECOND = 1_000_000
+
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+"""The first and the last second of the calendar."""
 
 
 def text_value(text: str | None) -> StringValue | None:
@@ -56,8 +61,18 @@ def timestamp_of(instant: datetime) -> Timestamp:
 
 
 def read_instant(message: Timestamp) -> int:
-    """Microseconds since the epoch; what is finer rounds up, so that nothing becomes due early."""
-    return message.seconds * _SECOND + -(-message.nanos // 1000)
+    """Microseconds since the epoch; what is finer rounds up, so that nothing becomes due early.
+
+    Raises:
+        InvalidRequestError: it is not between the years 1 and 9999, as every timestamp has to be.
+    """
+    seconds, nanos = message.seconds, message.nanos
+    if not (_FIRST <= seconds <= _LAST and 0 <= nanos < 1_000_000_000):
+        raise InvalidRequestError(
+            f"{seconds} s and {nanos} ns after 1970 are no instant between the years 1 and 9999"
+        )
+    # Rounded up, the end of the calendar would be behind it: some SDKs mean "never" by it.
+    return min(seconds * _SECOND + -(-nanos // 1000), _LAST * _SECOND + 999_999)
 
 
 def read_tags(tags: Mapping[str, str]) -> dict[str, str] | None:

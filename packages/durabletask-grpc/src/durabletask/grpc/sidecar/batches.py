@@ -39,11 +39,14 @@ async def _get_work_items(
 
 
 async def _complete(call: Call, request: batches.Outcomes) -> batches.Receipt:
+    """Take all of them; if one cannot be read, none, and the worker sends each by itself."""
+    turns = [pb.OrchestratorResponse.FromString(packed) for packed in request.turns]
+    activities = [pb.ActivityResponse.FromString(packed) for packed in request.activities]
     desk = call.hub.desk
-    for packed in request.turns:
-        complete_turn(desk, pb.OrchestratorResponse.FromString(packed))
-    for packed in request.activities:
-        complete_activity(desk, pb.ActivityResponse.FromString(packed))
+    for turn in turns:
+        complete_turn(desk, turn)
+    for activity in activities:
+        complete_activity(desk, activity)
     return batches.Receipt()
 
 

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from durabletask.errors import (
     BackendClosedError,
@@ -45,6 +46,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (BackendError, grpc.StatusCode.UNAVAILABLE),
     (DurableTaskError, grpc.StatusCode.INVALID_ARGUMENT),
     (ValueError, grpc.StatusCode.INVALID_ARGUMENT),
+    (DecodeError, grpc.StatusCode.INVALID_ARGUMENT),
     (TimeoutError, grpc.StatusCode.DEADLINE_EXCEEDED),
 )
 """The status of an error, the first that fits."""
@@ -96,27 +98,33 @@ class Door:
         self._hubs = hubs
         self._authorization = None if token is None else f"Bearer {token}".encode()
 
-    def unary(self, handle: Unary) -> Callable[[Any, Any], Awaitable[Any]]:
-        """A handler for gRPC."""
+    # The handlers take bytes and read them themselves: gRPC would answer those that are no message
+    # as a failure of the server.
 
-        async def called(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    def unary(self, handle: Unary, kind: Any) -> Callable[[Any, Any], Awaitable[Any]]:
+        """A handler for gRPC of a method whose requests are of this class."""
+        read = kind.FromString
+
+        async def called(packed: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             try:
-                return await handle(await self._admit(context), request)
+                return await handle(await self._admit(context), read(packed))
             except Exception as error:
                 await _abort(context, error)
 
         return called
 
-    def streaming(self, handle: Streaming) -> Callable[[Any, Any], Awaitable[None]]:
+    def streaming(self, handle: Streaming, kind: Any) -> Callable[[Any, Any], Awaitable[None]]:
         """A handler for gRPC that streams.
 
         It writes what the function yields. So a call that is cancelled while it writes is
         cancelled in here, and the function is told at once.
         """
 
-        async def called(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        read = kind.FromString
+
+        async def called(packed: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             try:
-                async with aclosing(handle(await self._admit(context), request)) as messages:
+                async with aclosing(handle(await self._admit(context), read(packed))) as messages:
                     async for message in messages:
                         await context.write(message)
             except Exception as error:
@@ -148,16 +156,15 @@ def generic_handler(
     """Serves the methods of a service, each by the function of its name."""
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for name, method in methods.items():
-        codec = {
-            "request_deserializer": method.request.FromString,
-            "response_serializer": method.response.SerializeToString,
-        }
+        write = method.response.SerializeToString
         if method.streams:
             handlers[name] = grpc.unary_stream_rpc_method_handler(
-                door.streaming(streaming[name]), **codec
+                door.streaming(streaming[name], method.request), response_serializer=write
             )
         else:
-            handlers[name] = grpc.unary_unary_rpc_method_handler(door.unary(unary[name]), **codec)
+            handlers[name] = grpc.unary_unary_rpc_method_handler(
+                door.unary(unary[name], method.request), response_serializer=write
+            )
     return grpc.method_handlers_generic_handler(service, handlers)
 
 

@@ -34,10 +34,15 @@ class Desk:
     Everything happens on the event loop and without awaiting between reading and changing the
     tables, so each completion token is taken once: a second completion, or one that comes after
     its item was given to somebody else, finds nothing and changes nothing.
+
+    Attributes:
+        traces: the trace contexts of the hub.
+        largest_payload: bytes that the backend takes.
     """
 
-    def __init__(self, options: SidecarOptions) -> None:
+    def __init__(self, options: SidecarOptions, largest_payload: int) -> None:
         self.traces = Traces()
+        self.largest_payload = largest_payload
         self._options = options
         self._streams: list[WorkStream] = []
         self._out: dict[str, Delivery] = {}

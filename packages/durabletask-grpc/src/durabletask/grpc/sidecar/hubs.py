@@ -84,7 +84,8 @@ class Hubs:
                 except BackendUrlError as error:
                     raise UnknownHubError(str(error)) from None
                 await backend.open()
-                hub = self._hubs[name] = ServedHub(backend, Desk(self._options))
+                desk = Desk(self._options, backend.capabilities.max_payload_bytes)
+                hub = self._hubs[name] = ServedHub(backend, desk)
         return hub
 
     async def drain(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from google.protobuf.message import DecodeError
+
 from durabletask.errors import DurableTaskError
 from durabletask.grpc.convert import state_message
 from durabletask.grpc.protocol import batches, pb
@@ -32,7 +34,7 @@ async def start_instances(call: Call, request: batches.Starts) -> batches.Answer
 async def _start(call: Call, packed: bytes) -> batches.Answer:
     try:
         response = await start(call, pb.CreateInstanceRequest.FromString(packed))
-    except (DurableTaskError, ValueError) as error:
+    except (DurableTaskError, ValueError, DecodeError) as error:
         return _failure("", error)
     return batches.Answer(response=response.SerializeToString())
 

@@ -37,7 +37,7 @@ def _whole_query(call: Call) -> OrchestrationQuery | None:
         return None
     try:
         return _decode_query(told)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequestError(f"the query in {QUERY} cannot be read: {error}") from None
 
 

@@ -15,16 +15,20 @@ from durabletask.backend import (
     OrchestrationWorkItem,
     WorkerProfile,
 )
+from durabletask.engine import failure_of
+from durabletask.errors import DurableTaskError
 from durabletask.grpc.convert import read_actions, read_failure, read_text
 from durabletask.grpc.extensions import CODE, DELAY, DRAINING, GRACE, PARK_REASON, WORKER_ID
 from durabletask.grpc.protocol import pb
+from durabletask.grpc.sidecar.asked import checked
 from durabletask.grpc.sidecar.filters import WorkItemFilter
 from durabletask.grpc.sidecar.items import item_messages
 from durabletask.grpc.sidecar.stream import WorkStream
+from durabletask.limits import check_payload
 from durabletask.state import FailureDetails, OrchestrationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from durabletask.actions import Action
     from durabletask.grpc.sidecar.calls import Call, Unary
@@ -110,16 +114,17 @@ def complete_turn(desk: Desk, response: pb.OrchestratorResponse) -> None:
             delivery.actions.clear()  # the first chunk may come again after a broken connection
         delivery.actions.extend(response.actions)
     else:
-        actions = _actions(delivery, response)
-        _note_traces(desk.traces, delivery, response, actions)
+        result = _result(desk, delivery, response)
+        _note_traces(desk.traces, delivery, response, result.actions)
         desk.take(response.completionToken)
-        delivery.source.complete_orchestration(
-            delivery.item, OrchestrationResult(actions, _custom_status(response, actions))
-        )
+        delivery.source.complete_orchestration(delivery.item, result)
 
 
 def _note_traces(
-    traces: Traces, delivery: Delivery, response: pb.OrchestratorResponse, actions: list[Action]
+    traces: Traces,
+    delivery: Delivery,
+    response: pb.OrchestratorResponse,
+    actions: Sequence[Action],
 ) -> None:
     if actions and isinstance(actions[-1], CompleteOrchestration):
         traces.ended(delivery.item.instance_id)
@@ -129,20 +134,28 @@ def _note_traces(
     traces.answered(delivery.item.instance_id, context, [*delivery.actions, *response.actions])
 
 
-def _actions(delivery: Delivery, response: pb.OrchestratorResponse) -> list[Action]:
+def _result(
+    desk: Desk, delivery: Delivery, response: pb.OrchestratorResponse
+) -> OrchestrationResult:
+    """What the turn asks for; if nobody can do that, the end of its instance."""
+    limit = desk.largest_payload
     try:
-        return read_actions([*delivery.actions, *response.actions])
+        status = read_text(response, "customStatus")
+        check_payload(status, "the custom status", limit)
+        asked = read_actions([*delivery.actions, *response.actions])
+        actions = checked(asked, delivery.item.instance_id, limit)
+    except DurableTaskError as error:
+        failure = failure_of(error, non_retriable=True)
     except ValueError as error:
         failure = FailureDetails(
             "durabletask.errors.CapabilityError", str(error), non_retriable=True
         )
-        return [CompleteOrchestration(OrchestrationStatus.FAILED, failure=failure)]
+    else:
+        return OrchestrationResult(actions, _custom_status(status, actions))
+    return OrchestrationResult([CompleteOrchestration(OrchestrationStatus.FAILED, failure=failure)])
 
 
-def _custom_status(
-    response: pb.OrchestratorResponse, actions: list[Action]
-) -> str | UnsetType | None:
-    status = read_text(response, "customStatus")
+def _custom_status(status: str | None, actions: list[Action]) -> str | UnsetType | None:
     if status is not None:
         return status or None
     ended = bool(actions) and isinstance(actions[-1], ContinueAsNew)
@@ -156,9 +169,17 @@ def complete_activity(desk: Desk, response: pb.ActivityResponse) -> None:
         if response.HasField("failureDetails"):
             result = ActivityResult(failure=read_failure(response.failureDetails))
         else:
-            result = ActivityResult(read_text(response, "result"))
+            result = _activity_result(read_text(response, "result"), desk.largest_payload)
         desk.traces.completed(delivery.item.instance_id, delivery.item.task_id)
         delivery.source.complete_activity(delivery.item, result)
+
+
+def _activity_result(result: str | None, limit: int) -> ActivityResult:
+    try:
+        check_payload(result, "the result of an activity", limit)
+    except DurableTaskError as error:
+        return ActivityResult(failure=failure_of(error, non_retriable=True))
+    return ActivityResult(result)
 
 
 async def _complete_turn(call: Call, response: pb.OrchestratorResponse) -> pb.CompleteTaskResponse:

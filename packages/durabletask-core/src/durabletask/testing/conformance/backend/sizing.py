@@ -17,7 +17,7 @@ from durabletask.errors import (
     PayloadTooLargeError,
     SerializationError,
 )
-from durabletask.state import OrchestrationStatus
+from durabletask.state import OrchestrationQuery, OrchestrationStatus
 from durabletask.testing.conformance.backend.driver import Body, Gate, HubDriver
 from durabletask.testing.conformance.backend.fixtures import BackendFixtures
 
@@ -253,6 +253,27 @@ class SizeSuite(BackendFixtures):
             assert await hub.client.get_orchestration_state("never") is None
         if hub.backend.capabilities.query:
             assert len((await hub.client.query_orchestrations()).items) == 1
+
+    @pytest.mark.parametrize("bad", BAD_IDS)
+    async def test_ids_that_none_can_have_are_not_found(self, hub: HubDriver, bad: str) -> None:
+        """**size** To ask for one is no trouble of the store, and no trouble for others."""
+        name, client = BAD_IDS[bad], hub.client
+        assert await client.get_orchestration_state(name) is None
+        for call in (
+            client.raise_event(name, "say"),
+            client.suspend_orchestration(name),
+            client.resume_orchestration(name),
+            client.terminate_orchestration(name),
+            client.wait_for_orchestration_completion(name, timeout=10),
+        ):
+            with pytest.raises(InstanceNotFoundError):
+                await call
+        assert (await client.purge_orchestration(name)).deleted_instance_count == 0
+        instance_id = await hub.start(hearing)
+        if hub.backend.capabilities.query:
+            page = await client.query_orchestrations(OrchestrationQuery(instance_id_prefix=name))
+            expected = [] if name else [instance_id]
+            assert [state.instance_id for state in page.items] == expected
 
     async def test_hubs_never_see_each_other(self, hub: HubDriver, neighbour: HubDriver) -> None:
         """**hub** Neighbours share neither instances nor work, whatever their ids and names."""

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["PostgresServer", "binaries", "running_server"]
+__all__ = ["PostgresServer", "binaries", "running_server", "server_folder", "server_user"]
 
 BINARIES = "DURABLETASK_TEST_POSTGRES_BINDIR"
 """The folder with initdb and postgres to use, instead of looking for one."""
@@ -89,15 +89,26 @@ class PostgresServer:
     Args:
         folder: an empty one; it is given to the user that the server runs as.
         durable: fsync is on, as in production; else only a crash of the machine could lose data.
+        data: where the cluster's files are, if not in the folder.
+        initdb: further arguments of initdb.
         settings: further lines of postgresql.conf.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = False, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durable: bool = False,
+        data: Path | None = None,
+        initdb: Sequence[str] = (),
+        **settings: str,
+    ) -> None:
         self.port = _free_port()
         self.folder = folder
-        self._data = folder / "data"
+        self._data = data or folder / "data"
+        self._initdb = initdb
         self._log = folder / "server.log"
-        self._user = None if os.geteuid() else _somebody()
+        self._user = server_user()
         if self._user is not None:
             shutil.chown(folder, self._user)
         self._binaries = _reachable(binaries(), folder, self._user)
@@ -122,6 +133,7 @@ class PostgresServer:
             "initdb",
             *("--pgdata", str(self._data), "--username", "postgres", "--auth", "trust"),
             *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
+            *self._initdb,
         )
         lines = [f"{name} = '{value}'\n" for name, value in self._settings.items()]
         with (self._data / "postgresql.conf").open("a") as settings:
@@ -160,6 +172,11 @@ class PostgresServer:
             assert self._process is not None
             return int(lines[0]) == self._process.pid and lines[7].strip() == "ready"
         return False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server is there; it ends by itself if it cannot recover."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Stop as ``pg_ctl stop -m`` does, and wait for the end."""
@@ -222,8 +239,10 @@ def _free_port() -> int:
         return port
 
 
-def _somebody() -> str:
-    """An unprivileged user of this machine."""
+def server_user() -> str | None:
+    """Who servers run as if this is root: an unprivileged user of the machine."""
+    if os.geteuid():
+        return None
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_name
@@ -255,12 +274,22 @@ def _reachable(folder: Path, home: Path, user: str | None) -> Path:
 
 
 @contextlib.contextmanager
-def running_server(*, durable: bool = False, **settings: str) -> Iterator[PostgresServer]:
-    """A fresh cluster that runs, in a folder that is removed afterwards."""
+def running_server(**arguments: Any) -> Iterator[PostgresServer]:
+    """A fresh cluster that runs, in a folder that is removed afterwards.
+
+    Args:
+        arguments: those of PostgresServer.
+    """
+    with server_folder() as folder, PostgresServer(folder, **arguments) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def server_folder() -> Iterator[Path]:
+    """A folder that those who run servers can reach; it is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="durabletask-postgres-"))
     try:
         folder.chmod(0o755)
-        with PostgresServer(folder, durable=durable, **settings) as server:
-            yield server
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

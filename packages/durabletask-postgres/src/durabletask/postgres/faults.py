@@ -11,13 +11,12 @@ from durabletask.errors import (
     BackendError,
     BackendUnavailableError,
     LaneFencedError,
-    SchemaVersionError,
 )
 
 if TYPE_CHECKING:
     from durabletask.store import LaneKey
 
-__all__ = ["TROUBLE", "fenced", "is_answer", "lost", "refused", "unreachable"]
+__all__ = ["READ_ONLY", "TROUBLE", "fenced", "is_answer", "lost", "refused", "unreachable"]
 
 TROUBLE = (
     asyncpg.PostgresError,
@@ -29,6 +28,7 @@ TROUBLE = (
 
 FENCED = "DT001"
 HISTORY_KEY = "history_pkey"
+READ_ONLY = "25006"
 
 REMEDIES = {
     "08": "the connection broke; it is made anew",
@@ -41,15 +41,21 @@ REMEDIES = {
     "42883": "run `durabletask migrate URL` as the owner of the schema",
     "40": "it collided with another transaction; it is tried again",
     "53100": "the disk of the server is full; free some space, it goes on by itself",
-    "53200": "the server is out of memory",
+    "53200": "the server is out of memory; it goes on by itself when there is some",
     "53300": "the server has no connection left: raise max_connections, or use a pooler",
     "55P03": "a lock was not given in time; it is tried again",
     "57014": "the server cancelled it, for statement_timeout perhaps: raise that for our role",
+    "57P04": "the database was dropped: restore it, or correct its name in the URL",
     "57P": "the server is starting, stopping or has ended the connection",
-    "25006": "the server is read-only: name the primary in the URL, or add "
-    "target_session_attrs=primary and all hosts",
+    "58": "the server cannot read or write its files: look at its disk and into its log",
+    READ_ONLY: "the server is read-only, as a replica is, or by default_transaction_read_only: "
+    "name the primary in the URL, or all hosts and target_session_attrs=read-write",
+    "XX": "the server failed: look into its log, and whether its disk is full or damaged",
 }
 """By SQLSTATE or the beginning of one."""
+
+VALUES = frozenset({"21", "22", "23", "42", "54"})
+"""Classes of SQLSTATE that speak of what was sent, which will not be taken the next time either."""
 
 
 def _remedy(code: str | None) -> str:
@@ -90,11 +96,7 @@ def refused(error: BaseException, place: str) -> BackendError:
         return LaneFencedError(
             f"nothing was written ({first_line(error)}). Drop what the lane holds"
         )
-    if code in ("42P01", "42883", "3F000"):
-        return SchemaVersionError(
-            f"{place} is not as this version needs it ({first_line(error)}): {_remedy(code)}"
-        )
-    if not code or (code[:2] in ("21", "22", "23", "42") and code != "42501"):
+    if not code or (code[:2] in VALUES and code not in REMEDIES):
         return BackendError(f"{place} cannot take this: {first_line(error)}")
     return unreachable(error, place)
 

@@ -128,17 +128,22 @@ class PostgresServer:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def create(self) -> None:
-        """Make the cluster's files."""
+        """Make the cluster's files, unless they are there."""
+        if self._data.exists():
+            return
         self._run(
             "initdb",
             *("--pgdata", str(self._data), "--username", "postgres", "--auth", "trust"),
             *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
             *self._initdb,
         )
+        self._configure()
+        (self._data / "pg_hba.conf").write_text(_ACCESS)
+
+    def _configure(self) -> None:
         lines = [f"{name} = '{value}'\n" for name, value in self._settings.items()]
         with (self._data / "postgresql.conf").open("a") as settings:
             settings.writelines(lines)
-        (self._data / "pg_hba.conf").write_text(_ACCESS)
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
@@ -190,6 +195,31 @@ class PostgresServer:
         """Stop and start."""
         self.stop(mode)
         self.start()
+
+    def demote(self) -> None:
+        """Make a replica of it, which follows nobody, until it is promoted."""
+        self.stop()
+        (self._data / "standby.signal").touch()
+        self.start()
+
+    def standby(self, folder: Path) -> PostgresServer:
+        """A hot standby that streams from here, to be started. This server is restarted.
+
+        Args:
+            folder: an empty one, as for a new server.
+        """
+        other = PostgresServer(folder)
+        self.stop()
+        shutil.copytree(self._data, other._data, symlinks=True)
+        self.start()
+        primary = f"host=127.0.0.1 port={self.port} user=postgres"
+        other._settings |= {"primary_conninfo": primary, "hot_standby": "on"}
+        other._configure()
+        (other._data / "standby.signal").touch()
+        if other._user is not None:
+            for path in (other._data, *other._data.rglob("*")):
+                shutil.chown(path, other._user)
+        return other
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

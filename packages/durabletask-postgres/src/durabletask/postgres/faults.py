@@ -118,6 +118,11 @@ def unreachable(error: BaseException, place: str) -> BackendUnavailableError:
         )
     if isinstance(error, OSError):
         return BackendUnavailableError(f"{place} cannot be reached: {first_line(error)}")
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return BackendUnavailableError(
+            f"{place}: none of the hosts is what target_session_attrs asks for: name the primary "
+            "among them, or wait until one of them is promoted"
+        )
     remedy = _remedy(getattr(error, "sqlstate", None) or "08")  # the driver's own: it was closed
     return BackendUnavailableError(f"{place} cannot be used now ({first_line(error)}): {remedy}")
 

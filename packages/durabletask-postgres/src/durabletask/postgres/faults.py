@@ -31,8 +31,10 @@ HISTORY_KEY = "history_pkey"
 READ_ONLY = "25006"
 
 REMEDIES = {
-    "08": "the connection broke; it is made anew",
-    "28": "check the user, the password and the server's pg_hba.conf",
+    "08": "the connection broke, and is made anew; if that happens at once each time, the server "
+    "may not accept the client's certificate (sslcert, sslkey)",
+    "28": "check the user, the password or the client's certificate (sslcert, sslkey), and the "
+    "server's pg_hba.conf, which may ask for TLS (sslmode=require)",
     "3D000": "create the database, or correct its name in the URL",
     "3F000": "run `durabletask migrate URL` as the owner of the schema",
     "42501": "the role lacks a right: as the owner, SELECT grant_access('ROLE', 'worker') in our "
@@ -108,16 +110,30 @@ def unreachable(error: BaseException, place: str) -> BackendUnavailableError:
             f"{place} does not answer in time: check the host and the port, and whether a "
             "firewall is in between"
         )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return BackendUnavailableError(
+            f"the certificate of {place} is not accepted ({first_line(error)}): sslrootcert has to "
+            "name who signed it and, with sslmode=verify-full, the host of the URL has to be in it"
+        )
     if isinstance(error, ssl.SSLError):
         return BackendUnavailableError(
-            f"no TLS connection to {place} ({first_line(error)}): check sslmode and certificates"
+            f"no TLS connection to {place} ({first_line(error)}): check sslmode and the "
+            "certificates of both sides (sslrootcert, sslcert and sslkey)"
         )
     if isinstance(error, ConnectionRefusedError):
         return BackendUnavailableError(
             f"nobody listens at {place}: start the server, or correct host and port"
         )
     if isinstance(error, OSError):
-        return BackendUnavailableError(f"{place} cannot be reached: {first_line(error)}")
+        return BackendUnavailableError(
+            f"{place} cannot be reached ({first_line(error)}): check host and port, whether the "
+            "server does TLS if sslmode asks for it, and the files of sslrootcert, sslcert and "
+            "sslkey"
+        )
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return BackendUnavailableError(
+            f"{place} cannot be connected to as asked ({first_line(error)}): correct the URL"
+        )
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         return BackendUnavailableError(
             f"{place}: none of the hosts is what target_session_attrs asks for: name the primary "

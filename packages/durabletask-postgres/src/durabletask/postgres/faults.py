@@ -56,6 +56,23 @@ REMEDIES = {
 }
 """By SQLSTATE or the beginning of one."""
 
+TEXTS: dict[type[BaseException], str] = {
+    TimeoutError: "{place} does not answer in time: check the host and the port, and whether a "
+    "firewall is in between",
+    ssl.SSLCertVerificationError: "the certificate of {place} is not accepted ({why}): sslrootcert "
+    "has to name who signed it and, with sslmode=verify-full, the host of the URL has to be in it",
+    ssl.SSLError: "no TLS connection to {place} ({why}): check sslmode and the certificates of "
+    "both sides (sslrootcert, sslcert and sslkey)",
+    ConnectionRefusedError: "nobody listens at {place}: start the server, or correct host and port",
+    OSError: "{place} cannot be reached ({why}): check host and port, whether the server does TLS "
+    "if sslmode asks for it, and the files of sslrootcert, sslcert and sslkey",
+    asyncpg.ClientConfigurationError: "{place} cannot be connected to as asked ({why}): correct "
+    "the URL",
+    asyncpg.TargetServerAttributeNotMatched: "{place}: none of the hosts is what "
+    "target_session_attrs asks for: name the primary among them, or wait until one is promoted",
+}
+"""What did not come from the server; the first kind that an error is of."""
+
 VALUES = frozenset({"21", "22", "23", "42", "54"})
 """Classes of SQLSTATE that speak of what was sent, which will not be taken the next time either."""
 
@@ -105,40 +122,9 @@ def refused(error: BaseException, place: str) -> BackendError:
 
 def unreachable(error: BaseException, place: str) -> BackendUnavailableError:
     """The error to raise if the server cannot be reached or used, with the remedy."""
-    if isinstance(error, TimeoutError):
-        return BackendUnavailableError(
-            f"{place} does not answer in time: check the host and the port, and whether a "
-            "firewall is in between"
-        )
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return BackendUnavailableError(
-            f"the certificate of {place} is not accepted ({first_line(error)}): sslrootcert has to "
-            "name who signed it and, with sslmode=verify-full, the host of the URL has to be in it"
-        )
-    if isinstance(error, ssl.SSLError):
-        return BackendUnavailableError(
-            f"no TLS connection to {place} ({first_line(error)}): check sslmode and the "
-            "certificates of both sides (sslrootcert, sslcert and sslkey)"
-        )
-    if isinstance(error, ConnectionRefusedError):
-        return BackendUnavailableError(
-            f"nobody listens at {place}: start the server, or correct host and port"
-        )
-    if isinstance(error, OSError):
-        return BackendUnavailableError(
-            f"{place} cannot be reached ({first_line(error)}): check host and port, whether the "
-            "server does TLS if sslmode asks for it, and the files of sslrootcert, sslcert and "
-            "sslkey"
-        )
-    if isinstance(error, asyncpg.ClientConfigurationError):
-        return BackendUnavailableError(
-            f"{place} cannot be connected to as asked ({first_line(error)}): correct the URL"
-        )
-    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
-        return BackendUnavailableError(
-            f"{place}: none of the hosts is what target_session_attrs asks for: name the primary "
-            "among them, or wait until one of them is promoted"
-        )
+    for kind, text in TEXTS.items():
+        if isinstance(error, kind):
+            return BackendUnavailableError(text.format(place=place, why=first_line(error)))
     remedy = _remedy(getattr(error, "sqlstate", None) or "08")  # the driver's own: it was closed
     return BackendUnavailableError(f"{place} cannot be used now ({first_line(error)}): {remedy}")
 

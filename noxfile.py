@@ -128,6 +128,13 @@ def torture(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Work done and purged for as long as you like; `-- --backend URL --minutes N`."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.soak.run", *session.posargs)
+
+
+@nox.session(default=False)
 def postgres_versions(session: nox.Session) -> None:
     """All tests of PostgreSQL on each release that we serve; `-- 14 18` picks some of them."""
     install(session, "tests")

@@ -129,6 +129,26 @@ def torture(session: nox.Session) -> None:
     session.run("python", "-m", "tests.integration.torture.run", *session.posargs)
 
 
+@nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Work done and purged for as long as you like; `-- --backend URL --minutes N`."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.soak.run", *session.posargs)
+
+
+@nox.session(default=False)
+def postgres_versions(session: nox.Session) -> None:
+    """All tests of PostgreSQL on each release that we serve; `-- 14 18` picks some of them."""
+    install(session, "tests")
+    for release in session.posargs or ["14", "15", "16", "17", "18"]:
+        binaries = session.run("python", "-m", "tests.servers.releases", release, silent=True)
+        session.run(
+            *("pytest", *BY_TWO, "tests/conformance", "tests/integration", "tests/unit/postgres"),
+            *("-k", "postgres"),
+            env={"DURABLETASK_TEST_POSTGRES_BINDIR": str(binaries).strip()},
+        )
+
+
 @nox.session
 def audit(session: nox.Session) -> None:
     """That the lock is not stale, and what is known against the versions in it, if that is said."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.hub import running_hub
 from benchmarks.programs import wait_for_event, wait_with_timer
+from benchmarks.traffic import calls_so_far
 from benchmarks.verify import check_completed
 from benchmarks.workload import Outcome, Workload
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["IDLE"]
 
-SETTLE_SECONDS = 2.0
+SETTLE_SECONDS = 12.0
+"""Sessions of a PostgreSQL server count what they did when they have rested for ten seconds."""
+
 SECONDS = 10.0
 
 _PROGRAMS: dict[Waiting, Callable[..., Any]] = {
@@ -48,14 +51,19 @@ async def _run(setting: Setting, meter: Meter) -> Outcome:
             *(_start(client, program, number) for number in range(setting.n))
         )
         await asyncio.sleep(SETTLE_SECONDS)
+        before = await calls_so_far(setting.url)
         with meter.span() as span:
             await asyncio.sleep(SECONDS)
+        after = await calls_so_far(setting.url)
         states = await asyncio.gather(
             *(_finish(client, instance_id, -number) for number, instance_id in enumerate(waiting))
         )
     for number, state in enumerate(states):
         check_completed(state, [number, -number])
-    return Outcome(items=0, span=span, figures={"cpu_percent_of_core": span.cpu / span.wall * 100})
+    figures = {"cpu_percent_of_core": span.cpu / span.wall * 100}
+    if before is not None and after is not None:
+        figures["store_calls_per_s"] = (after - before) / span.wall
+    return Outcome(items=0, span=span, figures=figures)
 
 
 IDLE = Workload(

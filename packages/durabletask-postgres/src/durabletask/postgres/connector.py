@@ -27,7 +27,8 @@ _SETTLING = 2.0
 """After a connection broke, others may need so many seconds to make theirs anew."""
 
 _PROBE = """
-SELECT pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num')::integer
+SELECT pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num')::integer,
+    current_setting('default_transaction_read_only')::boolean
 """
 
 
@@ -63,7 +64,7 @@ class Connector:
         told = connection.get_server_pid()
         try:
             async with connection.transaction(readonly=True):
-                [[pid, standby, version]] = await connection.fetch(_PROBE)
+                [[pid, standby, version, read_only]] = await connection.fetch(_PROBE)
         except TROUBLE as error:
             raise refused(error, self.place) from error
         finally:
@@ -77,6 +78,11 @@ class Connector:
             raise BackendUnavailableError(
                 f"{self.place} is a read-only replica: name the primary in the URL, or all "
                 "hosts and target_session_attrs=primary"
+            )
+        if read_only:
+            raise BackendUnavailableError(
+                f"{self.place}: the server is read-only for our role or database: take "
+                "default_transaction_read_only back, or name another host in the URL"
             )
         if self._options.pooling == "auto":
             # A pooler tells its clients process ids of its own.

@@ -94,25 +94,30 @@ class Ear:
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))
                 delay = min(delay * 2, _LAST_RETRY)
                 continue
-            delay = _FIRST_RETRY
             try:
+                await self._attune(connection)
+                delay = _FIRST_RETRY
                 await self._attend(connection)
             except TROUBLE as error:
                 _log.warning("the connection for notifications broke: %s", first_line(error))
                 self._connector.drop(connection)
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                delay = min(delay * 2, _LAST_RETRY)
             except asyncio.CancelledError:
                 with contextlib.suppress(*TROUBLE):
                     if self._connector.is_alive(connection):
                         await self._leave(connection)
                 raise
 
-    async def _attend(self, connection: Connection) -> None:
-        """Listen and tell until the connection breaks."""
+    async def _attune(self, connection: Connection) -> None:
+        """Begin to listen on a new connection; a replica does not allow it."""
         self._own = connection.get_server_pid()
         connection.add_termination_listener(lambda _: self._rung.set())
         await connection.add_listener(self._channel, self._heard)
         self._hear()  # there may have been hints while nobody listened
+
+    async def _attend(self, connection: Connection) -> None:
+        """Tell until the connection breaks."""
         while True:
             await self._rung.wait()
             if not self._connector.is_alive(connection):

@@ -11,13 +11,12 @@ from durabletask.errors import (
     BackendError,
     BackendUnavailableError,
     LaneFencedError,
-    SchemaVersionError,
 )
 
 if TYPE_CHECKING:
     from durabletask.store import LaneKey
 
-__all__ = ["TROUBLE", "fenced", "is_answer", "lost", "refused", "unreachable"]
+__all__ = ["READ_ONLY", "TROUBLE", "fenced", "is_answer", "lost", "refused", "unreachable"]
 
 TROUBLE = (
     asyncpg.PostgresError,
@@ -29,10 +28,13 @@ TROUBLE = (
 
 FENCED = "DT001"
 HISTORY_KEY = "history_pkey"
+READ_ONLY = "25006"
 
 REMEDIES = {
-    "08": "the connection broke; it is made anew",
-    "28": "check the user, the password and the server's pg_hba.conf",
+    "08": "the connection broke, and is made anew; if that happens at once each time, the server "
+    "may not accept the client's certificate (sslcert, sslkey)",
+    "28": "check the user, the password or the client's certificate (sslcert, sslkey), and the "
+    "server's pg_hba.conf, which may ask for TLS (sslmode=require)",
     "3D000": "create the database, or correct its name in the URL",
     "3F000": "run `durabletask migrate URL` as the owner of the schema",
     "42501": "the role lacks a right: as the owner, SELECT grant_access('ROLE', 'worker') in our "
@@ -41,15 +43,38 @@ REMEDIES = {
     "42883": "run `durabletask migrate URL` as the owner of the schema",
     "40": "it collided with another transaction; it is tried again",
     "53100": "the disk of the server is full; free some space, it goes on by itself",
-    "53200": "the server is out of memory",
+    "53200": "the server is out of memory; it goes on by itself when there is some",
     "53300": "the server has no connection left: raise max_connections, or use a pooler",
     "55P03": "a lock was not given in time; it is tried again",
     "57014": "the server cancelled it, for statement_timeout perhaps: raise that for our role",
+    "57P04": "the database was dropped: restore it, or correct its name in the URL",
     "57P": "the server is starting, stopping or has ended the connection",
-    "25006": "the server is read-only: name the primary in the URL, or add "
-    "target_session_attrs=primary and all hosts",
+    "58": "the server cannot read or write its files: look at its disk and into its log",
+    READ_ONLY: "the server is read-only, as a replica is, or by default_transaction_read_only: "
+    "name the primary in the URL, or all hosts and target_session_attrs=read-write",
+    "XX": "the server failed: look into its log, and whether its disk is full or damaged",
 }
 """By SQLSTATE or the beginning of one."""
+
+TEXTS: dict[type[BaseException], str] = {
+    TimeoutError: "{place} does not answer in time: check the host and the port, and whether a "
+    "firewall is in between",
+    ssl.SSLCertVerificationError: "the certificate of {place} is not accepted ({why}): sslrootcert "
+    "has to name who signed it and, with sslmode=verify-full, the host of the URL has to be in it",
+    ssl.SSLError: "no TLS connection to {place} ({why}): check sslmode and the certificates of "
+    "both sides (sslrootcert, sslcert and sslkey)",
+    ConnectionRefusedError: "nobody listens at {place}: start the server, or correct host and port",
+    OSError: "{place} cannot be reached ({why}): check host and port, whether the server does TLS "
+    "if sslmode asks for it, and the files of sslrootcert, sslcert and sslkey",
+    asyncpg.ClientConfigurationError: "{place} cannot be connected to as asked ({why}): correct "
+    "the URL",
+    asyncpg.TargetServerAttributeNotMatched: "{place}: none of the hosts is what "
+    "target_session_attrs asks for: name the primary among them, or wait until one is promoted",
+}
+"""What did not come from the server; the first kind that an error is of."""
+
+VALUES = frozenset({"21", "22", "23", "42", "54"})
+"""Classes of SQLSTATE that speak of what was sent, which will not be taken the next time either."""
 
 
 def _remedy(code: str | None) -> str:
@@ -90,32 +115,16 @@ def refused(error: BaseException, place: str) -> BackendError:
         return LaneFencedError(
             f"nothing was written ({first_line(error)}). Drop what the lane holds"
         )
-    if code in ("42P01", "42883", "3F000"):
-        return SchemaVersionError(
-            f"{place} is not as this version needs it ({first_line(error)}): {_remedy(code)}"
-        )
-    if not code or (code[:2] in ("21", "22", "23", "42") and code != "42501"):
+    if not code or (code[:2] in VALUES and code not in REMEDIES):
         return BackendError(f"{place} cannot take this: {first_line(error)}")
     return unreachable(error, place)
 
 
 def unreachable(error: BaseException, place: str) -> BackendUnavailableError:
     """The error to raise if the server cannot be reached or used, with the remedy."""
-    if isinstance(error, TimeoutError):
-        return BackendUnavailableError(
-            f"{place} does not answer in time: check the host and the port, and whether a "
-            "firewall is in between"
-        )
-    if isinstance(error, ssl.SSLError):
-        return BackendUnavailableError(
-            f"no TLS connection to {place} ({first_line(error)}): check sslmode and certificates"
-        )
-    if isinstance(error, ConnectionRefusedError):
-        return BackendUnavailableError(
-            f"nobody listens at {place}: start the server, or correct host and port"
-        )
-    if isinstance(error, OSError):
-        return BackendUnavailableError(f"{place} cannot be reached: {first_line(error)}")
+    for kind, text in TEXTS.items():
+        if isinstance(error, kind):
+            return BackendUnavailableError(text.format(place=place, why=first_line(error)))
     remedy = _remedy(getattr(error, "sqlstate", None) or "08")  # the driver's own: it was closed
     return BackendUnavailableError(f"{place} cannot be used now ({first_line(error)}): {remedy}")
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from durabletask.errors import BackendClosedError, BackendUnavailableError
-from durabletask.postgres.faults import TROUBLE, first_line, is_answer, refused
+from durabletask.postgres.faults import READ_ONLY, TROUBLE, first_line, is_answer, refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -98,6 +98,9 @@ class Link:
     def _failed(self, error: BaseException) -> BaseException:
         """What to raise for an error in a call; a connection that may be amiss is dropped."""
         if is_answer(error):
+            if getattr(error, "sqlstate", None) == READ_ONLY:
+                # Perhaps another server is the primary by now; a new connection finds it.
+                self._drop()
             return refused(error, self._connector.place)
         self._drop()
         if not isinstance(error, TROUBLE):

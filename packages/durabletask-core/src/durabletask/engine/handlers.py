@@ -26,6 +26,7 @@ from durabletask.history import (
     EventSent,
     ExecutionCompleted,
     ExecutionResumed,
+    ExecutionRewound,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
@@ -73,6 +74,11 @@ def orchestrator_started(session: OrchestrationSession, event: OrchestratorStart
 
 def execution_started(session: OrchestrationSession, event: ExecutionStarted) -> None:
     session.start(event)
+
+
+def execution_rewound(session: OrchestrationSession, event: ExecutionRewound) -> None:
+    """The body does not hear of it. Its next children may have the ids of some taken back."""
+    session.ledger.rewound = True
 
 
 def execution_completed(session: OrchestrationSession, event: ExecutionCompleted) -> None:
@@ -282,6 +288,7 @@ _FRAME: Table = {
     SubOrchestrationInstanceCreated: child_created,
     EventSent: event_sent,
     ExecutionTerminated: terminated,
+    ExecutionRewound: execution_rewound,
     ExecutionCompleted: execution_completed,
     ContinuedAsNew: continued_as_new,
 }

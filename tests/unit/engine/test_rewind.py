@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 
+import pytest
+
 from durabletask import history as h
 from durabletask import task
 from durabletask.actions import CompleteOrchestration, CreateTimer, ScheduleTask
 from durabletask.engine import rewound
 from durabletask.engine.rewind import open_children, open_timers
 from durabletask.engine.runtime_state import open_activities
+from durabletask.errors import NonDeterminismError
 from durabletask.state import FailureDetails, OrchestrationStatus
 
 from .driver import Run
@@ -362,3 +365,20 @@ def test_rewinding_again_keeps_the_record_of_the_first(run):
     assert rewinds == [NEWS, NEWS]
     r.turn(h.TaskCompleted(1, "1"))
     assert r.output == 1
+
+
+def test_what_is_asked_for_once_more_is_no_mismatch(run):
+    """**replay-check** After a rewind, for servers that run nothing by themselves; else it is."""
+
+    def body(ctx):
+        timer = ctx.create_timer(timedelta(hours=1))
+        return (yield task.when_all([work(ctx), timer]))
+
+    r = run(body)
+    r.start()
+    again = [h.TaskScheduled(2, "work"), h.TimerCreated(1, 3600 * 1_000_000)]
+    r.history += [h.OrchestratorStarted(2), NEWS, *again]
+    r.replay()
+    r.history.remove(NEWS)
+    with pytest.raises(NonDeterminismError):
+        r.replay()

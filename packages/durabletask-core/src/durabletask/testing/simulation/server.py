@@ -279,6 +279,8 @@ class Server:
             answer = error
         if request.verb == "commit" and not isinstance(answer, Exception):
             self._evidence.committed(self._world.now, request.arguments[0], answer)
+        if request.verb == "rewind_instances" and answer is True:
+            self._evidence.rewound(self._world.now, request.arguments[0])
         call = describe_call(request.verb, request.arguments)
         self._world.note(
             request.process.name, f"{call} #{request.number} -> {describe_answer(answer)}"

@@ -252,7 +252,7 @@ MUTANTS = [
         "stores/memory/rewind.py",
         "if current != new.expected or (row is not None and row.status not in FINISHED_STATUSES):",
         "if False:",
-        ("store kit", "backend kit"),
+        ("store kit",),
     ),
     Mutant(
         "a rewound child reports to its parent of old",

@@ -51,6 +51,9 @@ _FAILED = OrchestrationStatus.FAILED.value
 _COMPLETED = OrchestrationStatus.COMPLETED.value
 _PENDING = OrchestrationStatus.PENDING
 
+_ROUNDS = 100
+"""How often a plan is made before it is given up; the second mostly succeeds."""
+
 _FOR_ANY_EXECUTION = (EventRaised, ExecutionSuspended, ExecutionResumed)
 
 
@@ -64,7 +67,7 @@ async def rewind_instance(
         OrchestrationStateError: it is not FAILED, or a child that it would wait for still runs.
     """
     tried: set[str] = set()
-    while True:
+    for _ in range(_ROUNDS):
         plan = _Plan(store, reason, chance)
         try:
             if await plan.make(instance_id, tried):
@@ -74,6 +77,9 @@ async def rewind_instance(
         tried.add(plan.rewound[0].row.execution_id)
         if await store.rewind_instances(plan.rewound):
             return
+    raise OrchestrationStateError(
+        f"orchestration {instance_id!r} or one below it changes all the time: nothing was written"
+    )
 
 
 class _GoneError(Exception):
@@ -143,7 +149,7 @@ class _Plan:
         found = await self._store.get_instances([*names], payloads=True) if names else {}
         deeper: list[_Failed] = []
         for failed, history, some, children in zip(level, histories, begun, awaited, strict=True):
-            for child in some.values():
+            for child in (*some.values(), *children.values()):
                 _check_finished(failed.row, found.get(child.instance_id))
             deeper += self._take(failed, history, children, found)
         return deeper

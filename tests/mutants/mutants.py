@@ -266,7 +266,7 @@ MUTANTS = [
         "engine/rewind.py",
         "    if culprit < start:\n",
         "    if False:\n",
-        ("engine", "backend kit", "simulation"),
+        ("engine", "backend kit"),
     ),
     Mutant(
         "what runs again is another call",

@@ -145,7 +145,8 @@ class _Plan:
             open_children(event for turn in (*history.turns, history.received) for event in turn)
             for history in histories
         ]
-        names = {child.instance_id for some in (*begun, *awaited) for child in some.values()}
+        # A dict, because the order of a set differs from process to process.
+        names = {child.instance_id: None for some in (*begun, *awaited) for child in some.values()}
         found = await self._store.get_instances([*names], payloads=True) if names else {}
         deeper: list[_Failed] = []
         for failed, history, some, children in zip(level, histories, begun, awaited, strict=True):

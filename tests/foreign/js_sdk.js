@@ -57,6 +57,19 @@ const orchestrators = {
     const results = yield whenAll(tasks);
     return results.reduce((a, b) => a + b, 0);
   },
+  needy: async function* (ctx, key) {
+    yield ctx.callActivity("double", 1);
+    return yield ctx.callActivity("flaky", key);
+  },
+  needyFamily: async function* (ctx, key) {
+    const doubled = yield ctx.callActivity("double", 4);
+    const found = yield whenAll([
+      ctx.callSubOrchestrator("needy", `${key}-1`),
+      ctx.callActivity("flaky", `${key}-2`),
+    ]);
+    const last = yield ctx.callSubOrchestrator("child", 6);
+    return [doubled, ...found, last[0]];
+  },
   child: async function* (ctx, value) {
     return [yield ctx.callActivity("double", value), ctx.parent?.instanceId ?? null];
   },
@@ -242,6 +255,19 @@ const scenarios = {
     const other = await client.restartOrchestration(id, true);
     assert.notEqual(other, id);
     assert.equal(JSON.parse((await finish(client, other)).serializedOutput), 12);
+  },
+  rewind: async (client) => {
+    const key = `rewind-${Date.now()}`;
+    const id = await client.scheduleNewOrchestration("needyFamily", key);
+    for (const reason of ["the service is back", "once more"]) {
+      assert.equal((await finish(client, id, Status.FAILED)).runtimeStatus, Status.FAILED);
+      while (attempts.get(`${key}-1`) !== attempts.get(`${key}-2`)) await sleep(20);
+      await sleep(200);
+      await client.rewindInstance(id, reason);
+    }
+    assert.deepEqual(JSON.parse((await finish(client, id)).serializedOutput), [8, 3, 3, 12]);
+    await assert.rejects(client.rewindInstance(id, "why not"));
+    await assert.rejects(client.rewindInstance("nobody", "why not"));
   },
   history: async (client) => {
     const id = await client.scheduleNewOrchestration("sequence", 1);

@@ -8,6 +8,8 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+import grpc
+
 from durabletask import client as dtclient
 from durabletask import task, worker
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -120,6 +122,25 @@ def failing(ctx, value):
     yield ctx.call_activity(broken, input=value)
 
 
+def needy(ctx, key):
+    yield ctx.call_activity(echo, input=0)
+    found = yield ctx.call_activity(flaky, input=key)
+    return found
+
+
+def needy_family(ctx, key):
+    doubled = yield ctx.call_activity(double, input=4)
+    found = yield task.when_all(
+        [
+            ctx.call_sub_orchestrator(needy, input=f"{key}-1"),
+            ctx.call_activity(flaky, input=f"{key}-2"),
+            ctx.call_sub_orchestrator(child, input=5),
+        ]
+    )
+    last = yield ctx.call_sub_orchestrator(child, input=6)
+    return [doubled, *found, last]
+
+
 def waiting_parent(ctx, _):
     yield ctx.call_sub_orchestrator(listening, input=1, instance_id=f"{ctx.instance_id}-child")
 
@@ -139,6 +160,8 @@ ORCHESTRATORS = [
     fan_out,
     listening,
     long_lived,
+    needy,
+    needy_family,
     parent,
     racing,
     retrying,
@@ -363,6 +386,35 @@ def test_restart(client):
     other = client.restart_orchestration(instance_id, restart_with_new_instance_id=True)
     assert other != instance_id
     assert finish(client, other).get_output() == 12
+
+
+def test_rewind(client):
+    key = f"rewind-{time.monotonic()}"
+    instance_id = client.schedule_new_orchestration(needy_family, input=key)
+    for reason in ("the service is back", None):
+        finish(client, instance_id, Status.FAILED)
+        eventually(lambda: all_finished(client))
+        client.rewind_orchestration(instance_id, reason=reason)
+    assert finish(client, instance_id).get_output() == [8, 3, 3, 10, 12]
+    assert (attempts[f"{key}-1"], attempts[f"{key}-2"]) == (3, 3)
+    told = [
+        event.reason
+        for event in client.get_orchestration_history(instance_id)
+        if type(event).__name__ == "ExecutionRewoundEvent"
+    ]
+    assert told == ["the service is back", None], told
+    for wrong, code in ((instance_id, "FAILED_PRECONDITION"), ("nobody", "NOT_FOUND")):
+        try:
+            client.rewind_orchestration(wrong)
+        except grpc.RpcError as error:
+            assert error.code().name == code, error
+        else:
+            raise AssertionError(f"{wrong} was rewound")
+
+
+def all_finished(client):
+    query = dtclient.OrchestrationQuery(runtime_status=[Status.PENDING, Status.RUNNING])
+    return not client.get_all_orchestration_states(query)
 
 
 def test_history(client):

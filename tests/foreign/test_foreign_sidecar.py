@@ -12,6 +12,8 @@ import pytest_asyncio
 
 from durabletask import task
 from durabletask.client import TaskHubClient
+from durabletask.errors import InstanceNotFoundError, OrchestrationStateError
+from durabletask.history import ExecutionRewound
 from durabletask.state import OrchestrationQuery, OrchestrationState, OrchestrationStatus
 from durabletask.worker import TaskHubWorker, WorkerOptions
 
@@ -81,6 +83,31 @@ def counting(ctx: task.OrchestrationContext, state: dict[str, int]) -> Any:
     return total
 
 
+@task.orchestration
+def fragile(ctx: task.OrchestrationContext, key: str) -> Any:
+    """An activity that works the third time, tried once."""
+    token = str(ctx.new_uuid())
+    yield ctx.call_activity(echo, input=token)
+    return [token, (yield ctx.call_activity(flaky, input=key))]
+
+
+@task.orchestration
+def fragile_family(ctx: task.OrchestrationContext, key: str) -> Any:
+    """All that can fail at once, beside what does not."""
+    token = str(ctx.new_uuid())
+    first = yield ctx.call_activity(echo, input=token)
+    event = ctx.wait_for_external_event("go")
+    calls = [
+        ctx.call_sub_orchestration(fragile, input=f"{key}-1"),
+        ctx.call_activity(flaky, input=f"{key}-2"),
+        ctx.call_activity(echo, input=5),
+        ctx.call_sub_orchestration(child, input=6),
+    ]
+    results = yield task.when_all(calls)
+    yield ctx.create_timer(timedelta(milliseconds=20))
+    return [first == token, results[0][1], *results[1:], (yield event)]
+
+
 @pytest_asyncio.fixture(params=["sticky", "evicting"])
 async def hub(
     start: Callable[..., Any], request: pytest.FixtureRequest
@@ -94,7 +121,15 @@ async def hub(
     kept = 0 if request.param == "evicting" else 1000
     options = WorkerOptions(max_cached_sessions=kept, stop_timeout=5.0)
     async with TaskHubClient(url) as client, TaskHubWorker(url, options=options) as worker:
-        for orchestration in (sequence, child, retrying, failing, counting):
+        for orchestration in (
+            sequence,
+            child,
+            retrying,
+            failing,
+            counting,
+            fragile,
+            fragile_family,
+        ):
             worker.add_orchestration(orchestration)
         worker.add_activity(echo)
         worker.add_activity(flaky)
@@ -157,3 +192,24 @@ async def test_signals(hub: TaskHubClient) -> None:
     again = await hub.restart_orchestration(waiting, restart_with_new_instance_id=True)
     await hub.raise_event(again, "add", 8)
     assert (await finish(hub, again)).result == 8
+
+
+@pytest.mark.asyncio
+async def test_rewinding(hub: TaskHubClient) -> None:
+    """**rewind** A server that leaves it to the worker to rewrite the history is served too."""
+    instance_id = await hub.schedule_new_orchestration(fragile_family, input=f"{id(hub)}")
+    await hub.raise_event(instance_id, "go", "gone")
+    for reason in ("once", "twice"):
+        state = await finish(hub, instance_id)
+        assert state.runtime_status is OrchestrationStatus.FAILED
+        await hub.rewind_orchestration(instance_id, reason=reason)
+    state = await finish(hub, instance_id)
+    assert state.result == [True, 3, 3, 5, 7, "gone"], state.failure_details
+    assert _attempts[f"{id(hub)}-1"] == _attempts[f"{id(hub)}-2"] == 3
+    history = await hub.get_orchestration_history(instance_id)
+    told = [event.reason for event in history if isinstance(event, ExecutionRewound)]
+    assert told == ["once", "twice"]
+    with pytest.raises(OrchestrationStateError):
+        await hub.rewind_orchestration(instance_id)
+    with pytest.raises(InstanceNotFoundError):
+        await hub.rewind_orchestration("nobody")

@@ -224,6 +224,24 @@ def guardian(ctx: task.OrchestrationContext) -> Any:
         return [error.details.error_type, (yield ctx.call_activity(double, input=3))]
 
 
+@task.orchestration
+def rewound(ctx: task.OrchestrationContext) -> Any:
+    tag = ctx.new_uuid().hex
+    yield ctx.call_activity(double, input=1)
+    policy = task.RetryPolicy(max_number_of_attempts=2, first_retry_interval=timedelta(minutes=1))
+    try:
+        flaky = ctx.call_activity("flaky", input=tag, retry_policy=policy)
+        calls = [flaky, ctx.call_activity(double, input=2)]
+        calls.append(ctx.call_sub_orchestration(sequence, input=1))
+        numbers = yield task.when_all(calls)
+    except task.TaskFailedError:
+        yield ctx.call_sub_orchestration(sequence, input=2)
+        raise
+    numbers.append((yield ctx.call_sub_orchestration(sequence, input=3)))
+    ctx.send_event(str(ctx.new_uuid()), "good bye")
+    return numbers
+
+
 ORCHESTRATORS: list[Callable[..., Any]] = [
     any_of,
     broken_async,
@@ -239,6 +257,7 @@ ORCHESTRATORS: list[Callable[..., Any]] = [
     fan_out,
     guardian,
     retries,
+    rewound,
     sequence,
     sequence_async,
     suspended,
@@ -349,6 +368,13 @@ async def play_postponed(tester: OrchestrationTester) -> str:
     return (await tester.wait(started)).instance_id
 
 
+async def play_rewound(tester: OrchestrationTester) -> str:
+    started = await tester.start(rewound)
+    await tester.wait(started)
+    await tester.client.rewind_orchestration(started, reason="all is well again")
+    return (await tester.wait(started)).instance_id
+
+
 RECORDINGS: dict[str, Recording] = {
     "any": Recording(play_any_of, "COMPLETED"),
     "broken_async": ran(broken_async),
@@ -366,6 +392,7 @@ RECORDINGS: dict[str, Recording] = {
     "guardian": Recording(play_guardian, "COMPLETED"),
     "postponed": Recording(play_postponed, "COMPLETED"),
     "retries": ran(retries),
+    "rewound": Recording(play_rewound, "COMPLETED"),
     "sequence": ran(sequence, 4),
     "sequence_async": ran(sequence_async, 4),
     "suspended": Recording(play_suspended, "COMPLETED"),

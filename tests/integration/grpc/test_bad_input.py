@@ -276,11 +276,14 @@ async def test_status_codes_that_sdks_translate(sidecar: Sidecar) -> None:
         ("SuspendInstance", pb.SuspendRequest(instanceId="none")),
         ("ResumeInstance", pb.ResumeRequest(instanceId="none")),
         ("RestartInstance", pb.RestartInstanceRequest(instanceId="none")),
+        ("RewindInstance", pb.RewindInstanceRequest(instanceId="none")),
     ):
         assert await code_of(sidecar, name, request) is code.NOT_FOUND
     await call(sidecar, "TerminateInstance", pb.TerminateRequest(instanceId="none"))
     restart = pb.RestartInstanceRequest(instanceId="i")
     assert await code_of(sidecar, "RestartInstance", restart) is code.FAILED_PRECONDITION
+    rewind = pb.RewindInstanceRequest(instanceId="i")
+    assert await code_of(sidecar, "RewindInstance", rewind) is code.FAILED_PRECONDITION
     for name in ("SignalEntity", "GetEntity", "QueryEntities", "CleanEntityStorage"):
         assert await code_of(sidecar, name, METHODS[name].request()) is code.UNIMPLEMENTED
     batch = pb.InstanceBatch(instanceIds=map(str, range(501)))

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 SECOND = 1_000_000
 
 _RECORDED: dict[type, Callable[[Any], h.HistoryEvent]] = {
-    a.ScheduleTask: lambda x: h.TaskScheduled(x.task_id, x.name, x.input, x.version, x.tags),
+    a.ScheduleTask: lambda x: h.TaskScheduled(
+        x.task_id, x.name, x.input, x.version, x.tags, x.origin
+    ),
     a.CreateTimer: lambda x: h.TimerCreated(x.task_id, x.fire_at),
     a.CreateSubOrchestration: lambda x: h.SubOrchestrationInstanceCreated(
         x.task_id, x.name, x.instance_id, x.input, x.version, x.tags

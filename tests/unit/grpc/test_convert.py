@@ -262,7 +262,6 @@ def test_what_has_no_counterpart_is_left_out() -> None:
         "orchestratorCompleted",
         "genericEvent",
         "historyState",
-        "executionRewound",
         "entityOperationSignaled",
     ):
         getattr(chunk.events.add(), kind).SetInParent()

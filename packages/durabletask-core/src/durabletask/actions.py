@@ -24,13 +24,14 @@ __all__ = [
 
 
 class ScheduleTask(msgspec.Struct, frozen=True, gc=False):
-    """Run an activity. A retry repeats the number of the first attempt."""
+    """Run an activity. A retry repeats the number of the first attempt, and its origin."""
 
     task_id: int
     name: str
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    origin: str | None = None
 
 
 class CreateTimer(msgspec.Struct, frozen=True, gc=False):
@@ -41,7 +42,11 @@ class CreateTimer(msgspec.Struct, frozen=True, gc=False):
 
 
 class CreateSubOrchestration(msgspec.Struct, frozen=True, gc=False):
-    """Start a child. ``retried`` lets it replace the finished child of an earlier attempt."""
+    """Start a child.
+
+    ``retried`` lets it replace the finished child of an earlier attempt, or of one that a rewind
+    has taken back.
+    """
 
     task_id: int
     name: str

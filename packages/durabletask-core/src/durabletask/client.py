@@ -307,6 +307,26 @@ class TaskHubClient:
             backend.capabilities.require("restart")
             return await backend.restart_instance(instance_id, new_id=restart_with_new_instance_id)
 
+    async def rewind_orchestration(self, instance_id: str, *, reason: str | None = None) -> None:
+        """Let a FAILED instance go on from before it failed.
+
+        The activities and sub-orchestrations that it failed of run again; what had succeeded
+        stays done. Mend what was the matter first: the code, or the world outside.
+
+        Args:
+            reason: kept in the history, for its readers.
+
+        Raises:
+            InstanceNotFoundError, CapabilityError.
+            OrchestrationStateError: it is not FAILED, or a sub-orchestration that it would wait
+                for still runs. Nothing was written.
+        """
+        check_type(instance_id, str, "an instance id", "text")
+        check_type(reason, str | None, "reason", "text or None")
+        async with self._backend() as backend:
+            backend.capabilities.require("rewind")
+            await backend.rewind_instance(instance_id, reason)
+
     # --- removing ------------------------------------------------------------------------------
 
     async def purge_orchestration(

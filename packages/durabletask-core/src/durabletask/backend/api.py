@@ -238,6 +238,19 @@ class Backend(ABC):
         """
         raise CapabilityError("restart", self.capabilities.name)
 
+    async def rewind_instance(self, instance_id: str, reason: str | None) -> None:
+        """Let a FAILED instance go on from before it failed, with those that it failed of.
+
+        What had failed runs again, failed descendants included, all or nothing; the rest of the
+        history stays, and ``reason`` is kept in it.
+
+        Raises:
+            InstanceNotFoundError, OrchestrationStateError: there is none, it is not FAILED, or a
+                child that it would wait for still runs. Nothing was written.
+            CapabilityError: the backend cannot do this.
+        """
+        raise CapabilityError("rewind", self.capabilities.name)
+
     # --- worker half ---------------------------------------------------------------------------
 
     @abstractmethod

@@ -52,7 +52,8 @@ class OrchestrationWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):
 class ActivityWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One activity to run. Delivered at least once; only one result counts.
 
-    ``(execution_id, task_id)`` is the same for every delivery and every retry attempt.
+    ``(execution_id, task_id)`` is the same for every delivery and every retry attempt, and
+    ``(origin or execution_id, task_id)`` after a rewind too.
     """
 
     instance_id: str
@@ -63,6 +64,7 @@ class ActivityWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):
     version: str | None
     tags: dict[str, str] | None
     token: Any
+    origin: str | None = None
 
 
 WorkItem = OrchestrationWorkItem | ActivityWorkItem

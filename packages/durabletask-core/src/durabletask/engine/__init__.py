@@ -10,6 +10,7 @@ from durabletask.engine.activity import (
 from durabletask.engine.clock import from_micros, to_micros
 from durabletask.engine.failure import failure_of
 from durabletask.engine.registry import ActivityRegistration, OrchestrationRegistration, Registry
+from durabletask.engine.rewind import RewoundHistory, rewound
 from durabletask.engine.session import OrchestrationSession
 from durabletask.engine.termination import result_of_termination
 
@@ -18,6 +19,7 @@ __all__ = [
     "OrchestrationRegistration",
     "OrchestrationSession",
     "Registry",
+    "RewoundHistory",
     "RuntimeActivityContext",
     "activity_arguments",
     "activity_failed",
@@ -25,6 +27,7 @@ __all__ = [
     "failure_of",
     "from_micros",
     "result_of_termination",
+    "rewound",
     "run_activity",
     "to_micros",
 ]

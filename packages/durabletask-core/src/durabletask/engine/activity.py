@@ -58,7 +58,7 @@ class RuntimeActivityContext(ActivityContext):
     @property
     def idempotency_key(self) -> str:
         item = self._item
-        return f"{item.instance_id}:{item.execution_id}:{item.task_id}"
+        return f"{item.instance_id}:{item.origin or item.execution_id}:{item.task_id}"
 
 
 def activity_arguments(

@@ -44,7 +44,7 @@ class ActivityCall(CompletableTask[Any]):
     def remember(self, retry: Retry[ScheduleTask], event: TaskScheduled) -> None:
         """Keep the arguments that history holds: replay does not serialize them anew."""
         retry.action = ScheduleTask(
-            event.task_id, event.name, event.input, event.version, event.tags
+            event.task_id, event.name, event.input, event.version, event.tags, event.origin
         )
 
     def failure(self, details: FailureDetails) -> TaskFailedError:

@@ -190,7 +190,9 @@ class RuntimeContext(OrchestrationContext):
             text = ledger.converter.serialize(input, where=target.input_place)
             if version is None:
                 version = self._default_version if target.version is None else target.version
-            action = CreateSubOrchestration(number, target.name, child, text, version, tags)
+            action = CreateSubOrchestration(
+                number, target.name, child, text, version, tags, ledger.rewound
+            )
             if call.retry is not None:
                 call.retry.action = action
             if not ledger.replaying:

@@ -7,7 +7,7 @@ A session keeps the table of the state it is in: :data:`ACTIVE`, :data:`SUSPENDE
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from durabletask.engine.call import (
@@ -26,6 +26,7 @@ from durabletask.history import (
     EventSent,
     ExecutionCompleted,
     ExecutionResumed,
+    ExecutionRewound,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
@@ -75,6 +76,11 @@ def execution_started(session: OrchestrationSession, event: ExecutionStarted) ->
     session.start(event)
 
 
+def execution_rewound(session: OrchestrationSession, event: ExecutionRewound) -> None:
+    """The body does not hear of it. Its next children may have the ids of some taken back."""
+    session.ledger.rewound = True
+
+
 def execution_completed(session: OrchestrationSession, event: ExecutionCompleted) -> None:
     asked = session.ledger.unconfirmed.pop(END, None)
     if event.status == _TERMINATED:
@@ -101,6 +107,8 @@ def check_all_confirmed(session: OrchestrationSession) -> None:
 def task_scheduled(session: OrchestrationSession, event: TaskScheduled) -> None:
     call = session.ledger.unconfirmed.pop(event.task_id, None)
     if call.__class__ is not ActivityCall or call.target.name != event.name:
+        if call is None and _sent_anew(session, session.ledger.activities, event):
+            return
         raise mismatch(session, event.task_id, event, call)
     if call.retry is not None:
         call.remember(call.retry, event)
@@ -117,7 +125,17 @@ def child_created(session: OrchestrationSession, event: SubOrchestrationInstance
 def timer_created(session: OrchestrationSession, event: TimerCreated) -> None:
     timer = session.ledger.unconfirmed.pop(event.task_id, None)
     if timer.__class__ not in _FIRED:
+        if timer is None and _sent_anew(session, session.ledger.timers, event):
+            return
         raise mismatch(session, event.task_id, event, timer)
+
+
+def _sent_anew(
+    session: OrchestrationSession, waiting: Mapping[int, Any], event: TaskScheduled | TimerCreated
+) -> bool:
+    """Whether this is not the body's doing: servers that leave rewinding to workers are told once
+    more what is still waited for."""
+    return session.ledger.rewound and event.task_id in waiting
 
 
 def event_sent(session: OrchestrationSession, event: EventSent) -> None:
@@ -282,6 +300,7 @@ _FRAME: Table = {
     SubOrchestrationInstanceCreated: child_created,
     EventSent: event_sent,
     ExecutionTerminated: terminated,
+    ExecutionRewound: execution_rewound,
     ExecutionCompleted: execution_completed,
     ContinuedAsNew: continued_as_new,
 }

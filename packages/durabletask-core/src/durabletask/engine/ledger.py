@@ -28,6 +28,7 @@ class Ledger(msgspec.Struct, eq=False):
         now_datetime: the same as a datetime once somebody has asked, else None.
         replaying: committed events are applied.
         careful: serialize while replaying too, because the fast way did not fit the history.
+        rewound: something that was asked for before may be asked for again.
         closed: calls do nothing any more.
         muted: loggers are silent for good.
         actions: what this live turn asks for, by number, in order.
@@ -44,6 +45,7 @@ class Ledger(msgspec.Struct, eq=False):
     now: int = 0
     now_datetime: datetime | None = None
     replaying: bool = True
+    rewound: bool = False
     closed: bool = False
     muted: bool = False
     actions: dict[int, Action] = {}

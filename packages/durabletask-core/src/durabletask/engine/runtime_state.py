@@ -88,7 +88,9 @@ def _add(items: Sequence[Item], item: Item) -> Sequence[Item]:
 
 
 def _schedule_task(outcome: TurnOutcome, action: ScheduleTask) -> None:
-    event = TaskScheduled(action.task_id, action.name, action.input, action.version, action.tags)
+    event = TaskScheduled(
+        action.task_id, action.name, action.input, action.version, action.tags, action.origin
+    )
     outcome.events.append(event)
     outcome.activities = _add(outcome.activities, event)
 

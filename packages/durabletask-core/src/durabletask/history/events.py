@@ -21,6 +21,7 @@ __all__ = [
     "EventSent",
     "ExecutionCompleted",
     "ExecutionResumed",
+    "ExecutionRewound",
     "ExecutionStarted",
     "ExecutionSuspended",
     "ExecutionTerminated",
@@ -61,13 +62,17 @@ class ExecutionStarted(_Event, frozen=True, tag=2):
 
 
 class TaskScheduled(_Event, frozen=True, tag=3):
-    """An activity was scheduled. A retry repeats the number of the first attempt."""
+    """An activity was scheduled. A retry repeats the number of the first attempt.
+
+    ``origin`` is the execution that did it, if that was one from before a rewind.
+    """
 
     task_id: int
     name: str
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    origin: str | None = None
 
 
 class TaskCompleted(_Event, frozen=True, tag=4):
@@ -172,6 +177,16 @@ class ContinuedAsNew(_Event, frozen=True, tag=17):
     input: str | None = None
 
 
+class ExecutionRewound(_Event, frozen=True, tag=18):
+    """The execution, which had failed, goes on without what failed.
+
+    What precedes it was recorded by ``execution_id``; an orchestrator does not hear of it.
+    """
+
+    execution_id: str
+    reason: str | None = None
+
+
 HistoryEvent = (
     OrchestratorStarted
     | ExecutionStarted
@@ -190,5 +205,6 @@ HistoryEvent = (
     | ExecutionTerminated
     | ExecutionCompleted
     | ContinuedAsNew
+    | ExecutionRewound
 )
 """Any history event. Entity events will take the tags from 32 on."""

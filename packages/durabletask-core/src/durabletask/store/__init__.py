@@ -14,6 +14,7 @@ from durabletask.store.batch import (
     NewInstance,
     NextExecution,
     Park,
+    RewoundInstance,
     Turn,
 )
 from durabletask.store.lone import LoneTurn, lone_turn
@@ -50,6 +51,7 @@ __all__ = [
     "NewInstance",
     "NextExecution",
     "Park",
+    "RewoundInstance",
     "Store",
     "StoreBackend",
     "StoreOptions",

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
     from durabletask.backend.capabilities import Capabilities
     from durabletask.state import OrchestrationQuery
-    from durabletask.store.batch import Batch, CommitResult, LaneKey, NewInstance
+    from durabletask.store.batch import (
+        Batch,
+        CommitResult,
+        LaneKey,
+        NewInstance,
+        RewoundInstance,
+    )
     from durabletask.store.record import (
         InstanceRecord,
         Interest,
@@ -46,8 +52,8 @@ __all__ = ["Store"]
 class Store(ABC):
     """Storage of one task hub. All methods are called on one event loop.
 
-    A call that fails with BackendUnavailableError has written nothing and may be repeated as it
-    is. ``commit`` alone may raise UnknownCommitError.
+    A call that fails with BackendUnavailableError has written nothing, or nothing that makes a
+    difference, and may be repeated as it is. ``commit`` alone may raise UnknownCommitError.
     """
 
     @property
@@ -220,3 +226,20 @@ class Store(ABC):
 
         ``recursive`` deletes their finished descendants too. Returns how many were deleted.
         """
+
+    async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
+        """Put all of these in the place of what is there, atomically, and durably.
+
+        For stores that declare ``rewind``. A finished instance has no owner, so no lane has to be
+        asked; that each still has the expected execution is what tells two rewinds, or a rewind
+        and a restart or a purge, apart. No id comes twice.
+
+        Returns:
+            False if one of them is not what was expected; then nothing was written.
+
+        Raises:
+            CapabilityError: the store lacks it.
+            BackendUnavailableError: it is unknown whether anything was written; a call that is
+                repeated then returns False if it was.
+        """
+        raise CapabilityError("rewind", self.capabilities.name)

@@ -39,6 +39,7 @@ from durabletask.store.hub import Hub
 from durabletask.store.identity import CHANCE, new_execution_id, new_instance_id
 from durabletask.store.instance import OwnedInstance
 from durabletask.store.options import StoreOptions
+from durabletask.store.rewinding import rewind_instance
 from durabletask.store.source import StoreWorkItemSource
 from durabletask.store.view import state_of_record
 
@@ -346,6 +347,14 @@ class StoreBackend(Backend):
                 reuse=ReusePolicy(replace=frozenset({former.runtime_status})),
             )
         )
+
+    async def rewind_instance(self, instance_id: str, reason: str | None) -> None:
+        self._check_open()
+        self.capabilities.require("rewind")
+        if reason is not None:
+            check_payload(reason, "the reason of a rewind", self.capabilities.max_payload_bytes)
+        await rewind_instance(self._store, instance_id, reason, self._chance)
+        self._hub.work_written()
 
     # --- worker half ---------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ __all__ = [
     "NewInstance",
     "NextExecution",
     "Park",
+    "RewoundInstance",
     "Turn",
 ]
 
@@ -201,6 +202,29 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     parked: list[Park] = []
     released: list[tuple[str, bool]] = []
     returned: list[tuple[int, int]] = []
+
+
+class RewoundInstance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An instance as it is to be after a rewind, in place of what it was with all that belonged
+    to it: owned by nobody, busy, not parked, with no crashes, not finished and without output.
+
+    Attributes:
+        expected: the execution that it must have, and have finished, now; None if there must be
+            no such instance.
+        row: its columns, with a new execution. Never owned; what it says of replacing is not read.
+        status, custom_status: the columns of these names.
+        recorded_at: clock of its last turn, 0 if none; becomes the instance's last update.
+        chunks: the turns of its history.
+        messages: its inbox, in order; bound to no execution or to that of ``row``.
+    """
+
+    expected: str | None
+    row: NewInstance
+    status: str
+    custom_status: str | None = None
+    recorded_at: int = 0
+    chunks: Sequence[bytes] = ()
+    messages: Sequence[Message] = ()
 
 
 class CommitResult(msgspec.Struct, frozen=True):

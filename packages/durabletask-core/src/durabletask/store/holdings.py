@@ -70,6 +70,7 @@ class Holdings:
                     event.version,
                     event.tags,
                     instance,
+                    event.origin,
                 )
             )
         if self._arrival.waiting is not None:

@@ -197,6 +197,7 @@ class Intake:
                 event.version,
                 event.tags,
                 claimed,
+                event.origin,
             )
         )
 

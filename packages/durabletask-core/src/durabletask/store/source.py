@@ -284,7 +284,9 @@ class StoreWorkItemSource(WorkItemSource):
         *activity-once*: every activity runs at least once).
         """
         for item in self.holdings.withdraw(instance):
-            event = TaskScheduled(item.task_id, item.name, item.input, item.version, item.tags)
+            event = TaskScheduled(
+                item.task_id, item.name, item.input, item.version, item.tags, item.origin
+            )
             self.enqueue(instance, event)
 
     def enqueue(self, instance: OwnedInstance, event: TaskScheduled) -> None:

@@ -11,6 +11,7 @@ from durabletask.history import (
     ExecutionTerminated,
     HistoryEvent,
     SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
     encode_chunk,
     encode_event,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from durabletask.engine.runtime_state import TurnOutcome
     from durabletask.store.instance import OwnedInstance
 
-__all__ = ["build_turn", "child_request", "outgoing", "parent_message"]
+__all__ = ["build_turn", "child_request", "outgoing", "parent_message", "refused_child"]
 
 _encode_failure = msgspec.msgpack.Encoder().encode
 
@@ -135,14 +136,6 @@ def child_request(
     If its id is taken the parent hears of a failed child in the same commit; a retry may replace
     the finished child of its earlier attempt (rule *retry-type*).
     """
-    refusal = SubOrchestrationInstanceFailed(
-        child.task_id,
-        FailureDetails(
-            "durabletask.errors.InstanceAlreadyExistsError",
-            f"an orchestration instance {child.instance_id!r} already exists, so the "
-            f"sub-orchestration {child.name!r} could not be started under this id",
-        ),
-    )
     return NewInstance(
         instance_id=child.instance_id,
         execution_id=next_execution_id(
@@ -160,7 +153,23 @@ def child_request(
         replace=FINISHED_STATUSES if child.retried else frozenset(),
         replace_child_of=instance.instance_id if child.retried else None,
         refusal=Message(
-            instance.instance_id, encode_event(refusal), execution_id=instance.execution_id
+            instance.instance_id,
+            encode_event(refused_child(child)),
+            execution_id=instance.execution_id,
+        ),
+    )
+
+
+def refused_child(
+    child: CreateSubOrchestration | SubOrchestrationInstanceCreated,
+) -> SubOrchestrationInstanceFailed:
+    """What the parent of a child hears whose id is taken."""
+    return SubOrchestrationInstanceFailed(
+        child.task_id,
+        FailureDetails(
+            "durabletask.errors.InstanceAlreadyExistsError",
+            f"an orchestration instance {child.instance_id!r} already exists, so the "
+            f"sub-orchestration {child.name!r} could not be started under this id",
         ),
     )
 

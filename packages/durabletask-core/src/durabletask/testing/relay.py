@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         LaneKey,
         LaneOptions,
         LaneStanding,
+        RewoundInstance,
         Unclaimed,
         Work,
     )
@@ -85,3 +86,7 @@ class StoreRelay(Store):
     async def purge_instances(self, instance_ids: Sequence[str], *, recursive: bool) -> int:
         deleted: int = await self._call("purge_instances", instance_ids, recursive=recursive)
         return deleted
+
+    async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
+        done: bool = await self._call("rewind_instances", rewound)
+        return done

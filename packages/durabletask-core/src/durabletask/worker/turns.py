@@ -108,6 +108,9 @@ class TurnRunner:
             self._give_back(item)
         else:
             if session.sequence == item.sequence:
+                # A rewound execution goes on with the history of the one before, and with its id
+                # in there, by which the body lives. The item says whose session it is now.
+                session.execution_id = item.execution_id
                 self._run(session, item)
                 return
             # Somebody else has gone on: this worker was taken for dead and does not know it yet.

@@ -24,6 +24,7 @@ __all__ = [
     "CONTINUES",
     "DELAY",
     "DRAINING",
+    "FORMER",
     "GRACE",
     "NAME",
     "PARKED",
@@ -77,6 +78,10 @@ PARKED = "x-durabletask-parked-bin"
 
 CONTINUES = "durabletask.continues"
 """Property of an orchestrator request: the worker made the turn before, and it is committed."""
+
+FORMER = "durabletask.former"
+"""Tag of an ``executionRewound`` event: the execution that goes on. Its id is what the body lives
+by, also after a server has put another one into ``executionStarted``."""
 
 SEQUENCE = "durabletask.sequence"
 NAME = "durabletask.name"

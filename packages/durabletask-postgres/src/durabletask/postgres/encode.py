@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from durabletask.store import LaneKey, LoneTurn, Message, NewInstance, Turn
 
-__all__ = ["LONE_TURNS", "Encoding", "Owned", "encode", "foreign", "start_arguments", "waves"]
+__all__ = [
+    "LONE_TURNS",
+    "Encoding",
+    "Owned",
+    "columns",
+    "encode",
+    "foreign",
+    "start_arguments",
+    "waves",
+]
 
 
 class Owned(NamedTuple):

@@ -33,6 +33,7 @@ from durabletask.postgres.options import PostgresOptions
 from durabletask.postgres.ordinals import Ordinals
 from durabletask.postgres.outbox import start_within
 from durabletask.postgres.reading import page, query_arguments, record
+from durabletask.postgres.rewind import rewind_arguments
 from durabletask.postgres.verbs import Verbs
 from durabletask.postgres.work import read_work
 from durabletask.store import CommitResult, LaneKey, LaneStanding, Store, Unclaimed
@@ -49,12 +50,13 @@ if TYPE_CHECKING:
         Interest,
         LaneOptions,
         NewInstance,
+        RewoundInstance,
         Work,
     )
 
 __all__ = ["PostgresStore"]
 
-CAPABILITIES = Capabilities(name="postgresql", transactional_start=True)
+CAPABILITIES = Capabilities(name="postgresql", rewind=True, transactional_start=True)
 
 CLEAN = CommitResult()
 
@@ -297,6 +299,21 @@ class PostgresStore(Store):
             running.verbs.purge_v1, running.hub, list(instance_ids), recursive
         )
         return int(row[0])
+
+    async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
+        if not rewound:
+            return True
+        running = self._open
+        ordinals = await running.ordinals.take(len(rewound))
+        # One that was carried out without our hearing of it finds, asked again, its own work.
+        [row] = await running.repeat(
+            running.reading,
+            running.verbs.rewind_v1,
+            *(running.hub, *rewind_arguments(rewound, ordinals)),
+        )
+        if row[0]:
+            running.ear.ring()
+        return bool(row[0])
 
 
 def result_of(row: Record) -> CommitResult:

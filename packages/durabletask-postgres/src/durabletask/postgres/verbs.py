@@ -20,6 +20,7 @@ _COUNTS = {
     "query_v1": 13,
     "renew_lane_v1": 4,
     "resolve_v1": 7,
+    "rewind_v1": 25,
     "start_v1": 12,
     "submit_v1": 21,
     "take_over_v1": 2,
@@ -47,6 +48,7 @@ class Verbs:
     query_v1: str
     renew_lane_v1: str
     resolve_v1: str
+    rewind_v1: str
     start_v1: str
     submit_v1: str
     take_over_v1: str

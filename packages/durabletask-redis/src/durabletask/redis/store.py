@@ -25,7 +25,14 @@ from durabletask.redis.queries import find, record_command, records_of
 from durabletask.redis.rows import instance_record, standing_of, unclaimed_of, work_of
 from durabletask.redis.server import check_server
 from durabletask.redis.trouble import LinkLostError
-from durabletask.redis.wire import CLEAN, append_arguments, pack_batch, pack_value, result_of
+from durabletask.redis.wire import (
+    CLEAN,
+    append_arguments,
+    pack_batch,
+    pack_rewound,
+    pack_value,
+    result_of,
+)
 from durabletask.store import FINISHED_STATUSES, CommitResult, LaneKey, Store
 
 if TYPE_CHECKING:
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
         Interest,
         LaneOptions,
         LaneStanding,
+        RewoundInstance,
         Unclaimed,
         Work,
     )
@@ -48,8 +56,8 @@ __all__ = ["RedisStore"]
 
 _log = logging.getLogger("durabletask.redis")
 
-CAPABILITIES = Capabilities(name="redis")
-NOT_DURABLE = Capabilities(name="redis", durable=False)
+CAPABILITIES = Capabilities(name="redis", rewind=True)
+NOT_DURABLE = Capabilities(name="redis", durable=False, rewind=True)
 
 SCHEMA = 1
 """Version of the layout of keys. A server keeps what one version wrote; another refuses it."""
@@ -360,6 +368,14 @@ class RedisStore(Store):
         if deleted:
             running.hints.soon()
         return deleted
+
+    async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
+        running = self._open
+        if not await running.work.run("rewind", pack_rewound(rewound)):
+            return False
+        await running.replicated()
+        running.hints.soon()
+        return True
 
     async def _with_descendants(self, reads: Line, roots: list[str]) -> list[str]:
         """The finished ones of ``roots`` and their finished descendants, each behind its parent."""

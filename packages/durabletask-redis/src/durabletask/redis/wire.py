@@ -15,7 +15,7 @@ from msgspec import UNSET
 from durabletask.store import FINISHED_STATUSES, CommitResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from durabletask.store import (
         ActivityRow,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Message,
         NewInstance,
         NextExecution,
+        RewoundInstance,
         Turn,
     )
 
@@ -34,6 +35,7 @@ __all__ = [
     "body_of",
     "creation",
     "pack_batch",
+    "pack_rewound",
     "pack_value",
     "result_of",
 ]
@@ -165,7 +167,35 @@ def _message(message: Message) -> tuple[Any, ...]:
     )
 
 
-def _create(new: NewInstance) -> tuple[Any, ...]:
+def pack_rewound(rewound: Sequence[RewoundInstance]) -> bytes:
+    """Pack instances as `rewind.lua` takes them."""
+    return pack_value([_rewound(new) for new in rewound])
+
+
+def _rewound(new: RewoundInstance) -> tuple[Any, ...]:
+    row = new.row
+    fields, tags = _columns(row)
+    if new.custom_status is not None:
+        fields += ("custom", new.custom_status)
+    if new.recorded_at:
+        fields += ("rec", new.recorded_at)
+    return (
+        row.instance_id,
+        new.expected if new.expected is not None else False,
+        row.execution_id,
+        row.name,
+        creation(row.created_at),
+        new.status,
+        fields,
+        tags,
+        row.parent.instance_id if row.parent is not None else False,
+        [_raw(chunk) for chunk in new.chunks],
+        [_message(message) for message in new.messages],
+    )
+
+
+def _columns(new: NewInstance) -> tuple[list[Any], msgspec.Raw | bool]:
+    """The fields of a new row that are not the same for all, and its tags once more."""
     fields: list[Any] = ["start", new.start_at]
     tags: msgspec.Raw | bool = False
     if new.version is not None:
@@ -177,6 +207,11 @@ def _create(new: NewInstance) -> tuple[Any, ...]:
         fields += ("tags", tags)
     if new.parent is not None:
         fields += ("parent", _raw(pack_value(new.parent)), "pid", new.parent.instance_id)
+    return fields, tags
+
+
+def _create(new: NewInstance) -> tuple[Any, ...]:
+    fields, tags = _columns(new)
     return (
         new.instance_id,
         new.execution_id,

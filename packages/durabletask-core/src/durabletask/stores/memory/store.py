@@ -14,6 +14,7 @@ from durabletask.stores.memory.commit import commit
 from durabletask.stores.memory.hub import Hub, join, leave
 from durabletask.stores.memory.poll import poll, unclaimed
 from durabletask.stores.memory.query import find, purge, record
+from durabletask.stores.memory.rewind import rewind
 from durabletask.stores.memory.wake import Listener
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
         LaneKey,
         LaneOptions,
         LaneStanding,
+        RewoundInstance,
         Unclaimed,
         Work,
     )
 
 __all__ = ["MemoryStore"]
 
-_CAPABILITIES = Capabilities(name="memory", durable=False, shared=False)
+_CAPABILITIES = Capabilities(name="memory", durable=False, shared=False, rewind=True)
 
 
 class MemoryStore(Store):
@@ -205,3 +207,11 @@ class MemoryStore(Store):
             if deleted:
                 self._hint(hub)
         return deleted
+
+    async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
+        hub = self._opened()
+        with hub.lock:
+            done = rewind(hub, rewound)
+            if done:
+                self._hint(hub)
+        return done

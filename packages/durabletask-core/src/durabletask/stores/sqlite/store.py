@@ -29,6 +29,7 @@ from durabletask.stores.sqlite.options import SQLiteOptions
 from durabletask.stores.sqlite.outbox import create_within
 from durabletask.stores.sqlite.pace import SMALL, Pace, is_small
 from durabletask.stores.sqlite.poll import poll, unclaimed
+from durabletask.stores.sqlite.rewind import rewind
 from durabletask.stores.sqlite.schema import SCHEMA_VERSION
 from durabletask.stores.sqlite.thread import DatabaseThread
 from durabletask.stores.sqlite.upkeep import Upkeep
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         LaneStanding,
         LoneTurn,
         NewInstance,
+        RewoundInstance,
         Unclaimed,
         Work,
     )
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteStore"]
 
-CAPABILITIES = Capabilities(name="sqlite", transactional_start=True)
+CAPABILITIES = Capabilities(name="sqlite", rewind=True, transactional_start=True)
 
 OLDEST_SQLITE = (3, 33, 0)
 """The first version with UPDATE ... FROM."""
@@ -263,6 +265,12 @@ class SQLiteStore(Store):
             lambda database: database.settle(
                 lambda: queries.purge(database, hub, instance_ids, recursive=recursive)
             )
+        )
+
+    async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
+        hub = self._open.hub
+        return await self._open.writer.run(
+            lambda database: database.settle(lambda: rewind(database, hub, rewound))
         )
 
 

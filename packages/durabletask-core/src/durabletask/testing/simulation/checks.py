@@ -25,7 +25,7 @@ from durabletask.history import (
     TimerCreated,
     TimerFired,
 )
-from durabletask.testing.simulation.evidence import Evidence, Execution, Run
+from durabletask.testing.simulation.evidence import Evidence, Execution, Run, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,19 +114,26 @@ def _clock_is_monotonic(execution: Execution) -> Iterator[str]:
 
 def _results_come_from_runs(execution: Execution, evidence: Evidence) -> Iterator[str]:
     """The result of an activity is that of a run."""
-    names: dict[int, str] = {}
+    scheduled: dict[int, Run] = {}
     for event in execution.events:
         if isinstance(event, TaskScheduled):
-            names[event.task_id] = event.name
+            scheduled[event.task_id] = run_of(execution, event)
         elif isinstance(event, (TaskCompleted, TaskFailed)):
-            run = Run(
-                execution.instance_id,
-                execution.execution_id,
-                event.task_id,
-                names.get(event.task_id, ""),
-            )
-            if not evidence.runs[run]:
+            # What a rewound execution has kept was run for one before it.
+            run = scheduled.get(event.task_id)
+            if run is None or not any(
+                evidence.runs[run._replace(execution_id=one)]
+                for one in (run.execution_id, *lineage(execution, evidence))
+            ):
                 yield f"{event} is the result of an activity that never ran"
+
+
+def lineage(execution: Execution, evidence: Evidence) -> Iterator[str]:
+    """The id of an execution, and of those that it goes on with after rewinds."""
+    one: str | None = execution.execution_id
+    while one is not None:
+        yield one
+        one = evidence.former.get(one)
 
 
 def _events_count_once(evidence: Evidence) -> Iterator[str]:
@@ -164,7 +171,11 @@ def _children_report_truly(evidence: Evidence) -> Iterator[str]:
     for execution in evidence.executions.values():
         for event in execution.events:
             if isinstance(event, SubOrchestrationInstanceCompleted):
-                told = ends.get((execution.execution_id, event.task_id), [])
+                told = [
+                    end
+                    for one in lineage(execution, evidence)
+                    for end in ends.get((one, event.task_id), ())
+                ]
                 if not any(
                     isinstance(end, ExecutionCompleted)
                     and end.status == "COMPLETED"

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from durabletask.history import EventRaised, HistoryEvent, TaskScheduled, decode_chunk
+from durabletask.history import (
+    EventRaised,
+    HistoryEvent,
+    TaskScheduled,
+    decode_chunk,
+    decode_event,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from durabletask.state import OrchestrationState
-    from durabletask.store import Batch, CommitResult, NewInstance
+    from durabletask.store import Batch, CommitResult, NewInstance, RewoundInstance
     from durabletask.task import ActivityContext
 
-__all__ = ["Evidence", "Execution", "Outcome", "Run", "TurnTaken"]
+__all__ = ["Evidence", "Execution", "Outcome", "Run", "TurnTaken", "run_of"]
 
 
 class Run(NamedTuple):
@@ -61,6 +67,12 @@ class Execution(NamedTuple):
         return [event for turn in self.turns for event in turn.events]
 
 
+def run_of(execution: Execution, event: TaskScheduled) -> Run:
+    """The activity that a turn of this execution has scheduled."""
+    origin = event.origin or execution.execution_id
+    return Run(execution.instance_id, origin, event.task_id, event.name)
+
+
 class Evidence:
     """The ledger of a simulation, independent of what the store keeps.
 
@@ -72,6 +84,7 @@ class Evidence:
         raised: events that clients have tried to raise, by instance id, name and data.
         violations: what was found wrong at once.
         turns: how many turns were taken.
+        former: the execution that each rewound one goes on with, by their ids.
     """
 
     def __init__(self) -> None:
@@ -82,6 +95,7 @@ class Evidence:
         self.raised: Counter[tuple[str, str, str | None]] = Counter()
         self.violations: list[str] = []
         self.turns = 0
+        self.former: dict[str, str] = {}
         self._scheduled: dict[Run, None] = {}  # a dict keeps their order
         self._carried: dict[str, int] = {}
 
@@ -101,12 +115,28 @@ class Evidence:
             execution.turns.append(TurnTaken(at, turn.sequence, events, carried))
             for event in events:
                 if isinstance(event, TaskScheduled):
-                    self._scheduled[Run(*key, event.task_id, event.name)] = None
+                    self._scheduled[run_of(execution, event)] = None
             if turn.next is not None and turn.next.carryover is not None:
                 carryover = decode_chunk(turn.next.carryover)
                 self._carried[turn.next.execution_id] = sum(
                     isinstance(event, EventRaised) for event in carryover
                 )
+
+    def rewound(self, at: int, instances: Sequence[RewoundInstance]) -> None:
+        """The store has put these in the place of what had failed."""
+        for new in instances:
+            row = new.row
+            self.created.append(row)
+            execution = Execution(row.instance_id, row.execution_id, [])
+            self.executions[row.instance_id, row.execution_id] = execution
+            if new.expected is not None:
+                self.former[row.execution_id] = new.expected
+            for sequence, chunk in enumerate(new.chunks):
+                events = decode_chunk(chunk)
+                heard = sum(isinstance(event, EventRaised) for event in events)
+                execution.turns.append(TurnTaken(at, sequence, events, heard))
+            kept = (decode_event(message.body) for message in new.messages)
+            self._carried[row.execution_id] = sum(isinstance(e, EventRaised) for e in kept)
 
     def activity_begins(self, process: str, ctx: ActivityContext) -> None:
         """An activity begins to run; rule *activity-once* is checked on the spot."""

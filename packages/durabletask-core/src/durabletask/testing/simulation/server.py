@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessDeath", "Server"]
 
-_WRITERS = {"commit", "open_lane", "close_lane", "take_over", "purge_instances"}
+_WRITERS = {"commit", "open_lane", "close_lane", "take_over", "purge_instances", "rewind_instances"}
 """Calls after which other processes are told that something was written."""
 
 _CRASHES = {
@@ -279,6 +279,8 @@ class Server:
             answer = error
         if request.verb == "commit" and not isinstance(answer, Exception):
             self._evidence.committed(self._world.now, request.arguments[0], answer)
+        if request.verb == "rewind_instances" and answer is True:
+            self._evidence.rewound(self._world.now, request.arguments[0])
         call = describe_call(request.verb, request.arguments)
         self._world.note(
             request.process.name, f"{call} #{request.number} -> {describe_answer(answer)}"

@@ -70,6 +70,9 @@ _CALLS: dict[str, Callable[..., str]] = {
     "renew_lane": _lane,
     "close_lane": _lane,
     "get_instances": lambda instance_ids: f"{[*instance_ids]}",
+    "rewind_instances": lambda rewound: (
+        f"{[f'{new.row.instance_id}@{new.row.execution_id[-4:]}' for new in rewound]}"
+    ),
     "read_history": lambda executions: f"{[instance_id for instance_id, _ in executions]}",
 }
 
@@ -78,6 +81,7 @@ _ANSWERS: dict[type, Callable[[Any], str]] = {
     Work: _work,
     LaneStanding: lambda standing: f"{standing.workers} workers",
     dict: lambda rows: f"{ {key: row.status for key, row in rows.items()} }",
+    bool: str,
     int: str,
     tuple: lambda pair: f"lane {_lane(pair[0])}" if isinstance(pair[0], LaneKey) else "done",
 }

@@ -419,6 +419,10 @@ class GrpcBackend(Backend):
         )
         return str(answer.instanceId)
 
+    async def rewind_instance(self, instance_id: str, reason: str | None) -> None:
+        request = pb.RewindInstanceRequest(instanceId=instance_id, reason=text_value(reason))
+        await self._call("RewindInstance", request, instance_id=instance_id, again=False)
+
     # --- client half: purging ------------------------------------------------------------------
 
     async def purge_instances(

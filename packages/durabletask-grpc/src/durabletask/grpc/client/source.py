@@ -23,6 +23,7 @@ from durabletask.grpc.client.backoff import pause
 from durabletask.grpc.client.batching import Batcher
 from durabletask.grpc.client.faults import error_of, intact, reading
 from durabletask.grpc.client.outbox import Outbox
+from durabletask.grpc.client.rewinding import rewind_response
 from durabletask.grpc.client.turns import (
     activity_item,
     failed_turn,
@@ -218,7 +219,22 @@ class GrpcWorkItemSource(WorkItemSource):
             if request.requiresHistoryStreaming and not request.properties:
                 self._fetch(request, message.completionToken)
             else:
-                self._put(turn_item(request, message.completionToken))
+                self._take_turn(request, message.completionToken)
+
+    def _take_turn(
+        self,
+        request: pb.OrchestratorRequest,
+        completion: str,
+        fetched: list[HistoryEvent] | None = None,
+    ) -> None:
+        """Hand a turn out, or answer it here if it only asks for a rewritten history."""
+        if any(event.HasField("executionRewound") for event in request.newEvents):
+            past = read_events(request.pastEvents) if fetched is None else fetched
+            response = rewind_response(request, completion, past)
+            if response is not None:
+                self._send_outcomes("turns", [response])
+                return
+        self._put(turn_item(request, completion, fetched))
 
     def _put(self, item: WorkItem) -> None:
         self._out[_key(item)] = item
@@ -236,7 +252,7 @@ class GrpcWorkItemSource(WorkItemSource):
             try:
                 history = await self._stream_history(request.instanceId, request.executionId.value)
                 with reading(self._connection.target):
-                    item = turn_item(request, completion, history)
+                    self._take_turn(request, completion, history)
             except grpc.aio.AioRpcError as error:
                 _log.warning("a history cannot be fetched now: %s", error.details())
                 self._send_abandon(pb.AbandonOrchestrationTaskRequest, completion, _RETRY)
@@ -245,7 +261,6 @@ class GrpcWorkItemSource(WorkItemSource):
                 _log.error("a work item is given back: %s", error)
                 self._send_abandon(pb.AbandonOrchestrationTaskRequest, completion, _UNREADABLE)
                 return
-            self._put(item)
 
         task = asyncio.get_running_loop().create_task(fetch())
         self._fetches.add(task)

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from durabletask.actions import CompleteOrchestration
 from durabletask.backend import ActivityWorkItem, OrchestrationWorkItem
+from durabletask.grpc.client.rewinding import turn_of
 from durabletask.grpc.convert import (
     action_message,
     optional_text,
@@ -24,6 +25,7 @@ from durabletask.state import OrchestrationStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from durabletask.actions import Action
     from durabletask.backend import OrchestrationResult
     from durabletask.history import HistoryEvent
     from durabletask.state import FailureDetails
@@ -40,10 +42,12 @@ class Ticket(NamedTuple):
     Attributes:
         completion: the server's completion token.
         past: the history that came with a turn, or None if it has to be asked for.
+        again: what the answer to a turn asks for beside what the orchestrator does.
     """
 
     completion: str
     past: list[HistoryEvent] | None = None
+    again: tuple[Action, ...] = ()
 
 
 def turn_item(
@@ -70,6 +74,7 @@ def turn_item(
             properties[CONTINUES].bool_value,
         )
     past = read_events(request.pastEvents) if fetched is None else fetched
+    past, events, again = turn_of(past, events)
     started = _started(past) or _started(events)
     return OrchestrationWorkItem(
         request.instanceId,
@@ -78,7 +83,7 @@ def turn_item(
         started.version if started else None,
         turns_in(past),
         events,
-        Ticket(completion, past),
+        Ticket(completion, past, again),
         # A server that says no more than the history leaves it to the number of turns to tell.
         continues=bool(past),
     )
@@ -114,7 +119,7 @@ def responses(
     response = pb.OrchestratorResponse(
         instanceId=item.instance_id,
         completionToken=item.token.completion,
-        actions=map(action_message, result.actions),
+        actions=map(action_message, (*item.token.again, *result.actions)),
     )
     status = result.custom_status
     if status is not UNSET:

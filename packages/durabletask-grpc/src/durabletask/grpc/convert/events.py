@@ -19,6 +19,7 @@ from durabletask.grpc.convert.values import (
     text_value,
     timestamp,
 )
+from durabletask.grpc.extensions import FORMER
 from durabletask.grpc.protocol import pb
 from durabletask.history import (
     ContinuedAsNew,
@@ -26,6 +27,7 @@ from durabletask.history import (
     EventSent,
     ExecutionCompleted,
     ExecutionResumed,
+    ExecutionRewound,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
@@ -191,6 +193,13 @@ def _write_completed(message: pb.HistoryEvent, event: ExecutionCompleted) -> Non
         completed.failureDetails.CopyFrom(failure_message(event.failure))
 
 
+def _write_rewound(message: pb.HistoryEvent, event: ExecutionRewound) -> None:
+    rewound = message.executionRewound
+    if event.reason is not None:
+        rewound.reason.value = event.reason
+    rewound.tags[FORMER] = event.execution_id
+
+
 def _write_continued(message: pb.HistoryEvent, event: ContinuedAsNew) -> None:
     message.continueAsNew.SetInParent()
     if event.input is not None:
@@ -215,6 +224,7 @@ _WRITE: dict[type, Callable[[pb.HistoryEvent, Any], None]] = {
     ExecutionTerminated: _write_terminated,
     ExecutionCompleted: _write_completed,
     ContinuedAsNew: _write_continued,
+    ExecutionRewound: _write_rewound,
 }
 
 
@@ -281,6 +291,9 @@ _READ: dict[str, Callable[[pb.HistoryEvent, Any], HistoryEvent]] = {
     "executionTerminated": lambda m, e: ExecutionTerminated(read_text(e, "input"), e.recurse),
     "executionSuspended": lambda m, e: ExecutionSuspended(read_text(e, "input")),
     "executionResumed": lambda m, e: ExecutionResumed(read_text(e, "input")),
+    "executionRewound": lambda m, e: ExecutionRewound(
+        e.tags.get(FORMER, ""), read_text(e, "reason")
+    ),
     "continueAsNew": lambda m, e: ContinuedAsNew(read_text(e, "input")),
     "taskScheduled": lambda m, e: TaskScheduled(
         m.eventId,

@@ -147,6 +147,13 @@ async def _restart(call: Call, request: pb.RestartInstanceRequest) -> pb.Restart
     return pb.RestartInstanceResponse(instanceId=instance_id)
 
 
+async def _rewind(call: Call, request: pb.RewindInstanceRequest) -> pb.RewindInstanceResponse:
+    """The backend rewrites the history itself, so workers get a plain turn afterwards."""
+    call.hub.backend.capabilities.require("rewind")
+    await call.hub.backend.rewind_instance(request.instanceId, read_text(request, "reason"))
+    return pb.RewindInstanceResponse()
+
+
 def _unimplemented(what: str) -> Unary:
     async def refuse(call: Call, request: object) -> object:
         raise NotImplementedError(f"this sidecar cannot {what}")
@@ -172,7 +179,7 @@ INSTANCE_CALLS: dict[str, Unary] = {
     "SuspendInstance": _suspend,
     "ResumeInstance": _resume,
     "SkipGracefulOrchestrationTerminations": _skip_terminations,
-    "RewindInstance": _unimplemented("rewind instances"),
+    "RewindInstance": _rewind,
     "RestartInstance": _restart,
     "CreateTaskHub": _create_hub,
     "DeleteTaskHub": _unimplemented("delete task hubs: purge their instances"),

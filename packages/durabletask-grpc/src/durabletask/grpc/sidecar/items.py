@@ -94,7 +94,7 @@ def _activity(item: ActivityWorkItem) -> pb.ActivityRequest:
         version=text_value(item.version),
         input=text_value(item.input),
         orchestrationInstance=pb.OrchestrationInstance(
-            instanceId=item.instance_id, executionId=text_value(item.execution_id)
+            instanceId=item.instance_id, executionId=text_value(item.origin or item.execution_id)
         ),
         taskId=item.task_id,
         tags=item.tags,

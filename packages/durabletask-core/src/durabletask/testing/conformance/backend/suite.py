@@ -14,6 +14,7 @@ from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
 from durabletask.testing.conformance.backend.restarting import RestartSuite
 from durabletask.testing.conformance.backend.retries import RetrySuite
+from durabletask.testing.conformance.backend.rewinding import RewindSuite
 from durabletask.testing.conformance.backend.serializing import SerializationSuite
 from durabletask.testing.conformance.backend.sharing import SharingSuite
 from durabletask.testing.conformance.backend.sizing import SizeSuite
@@ -39,6 +40,7 @@ class BackendSuite(
     ReplaySuite,
     RestartSuite,
     RetrySuite,
+    RewindSuite,
     SerializationSuite,
     SharingSuite,
     SizeSuite,

@@ -28,6 +28,7 @@ from durabletask.testing.conformance.store.purges import PurgeSuite
 from durabletask.testing.conformance.store.queries import QuerySuite
 from durabletask.testing.conformance.store.reading import ReadSuite
 from durabletask.testing.conformance.store.resolving import ResolveSuite
+from durabletask.testing.conformance.store.rewinds import RewindSuite
 from durabletask.testing.conformance.store.suite import StoreSuite
 from durabletask.testing.conformance.store.takeovers import TakeoverSuite
 from durabletask.testing.conformance.store.timers import TimerSuite
@@ -53,6 +54,7 @@ __all__ = [
     "RandomHistorySuite",
     "ReadSuite",
     "ResolveSuite",
+    "RewindSuite",
     "StoreFactory",
     "StoreFixtures",
     "StoreSuite",

@@ -20,6 +20,7 @@ from durabletask.testing.conformance.store.purges import PurgeSuite
 from durabletask.testing.conformance.store.queries import QuerySuite
 from durabletask.testing.conformance.store.reading import ReadSuite
 from durabletask.testing.conformance.store.resolving import ResolveSuite
+from durabletask.testing.conformance.store.rewinds import RewindSuite
 from durabletask.testing.conformance.store.takeovers import TakeoverSuite
 from durabletask.testing.conformance.store.timers import TimerSuite
 
@@ -45,6 +46,7 @@ class StoreSuite(
     RandomHistorySuite,
     ReadSuite,
     ResolveSuite,
+    RewindSuite,
     TakeoverSuite,
     TimerSuite,
 ):

@@ -6,5 +6,6 @@ from durabletask.testing.simulation.programs.counter import Counting
 from durabletask.testing.simulation.programs.operator import Operating
 from durabletask.testing.simulation.programs.saga import Travelling
 from durabletask.testing.simulation.programs.trees import Trees
+from durabletask.testing.simulation.programs.workshop import Mending
 
-__all__ = ["PROGRAMS", "Bank", "Counting", "Operating", "Travelling", "Trees"]
+__all__ = ["PROGRAMS", "Bank", "Counting", "Mending", "Operating", "Travelling", "Trees"]

@@ -5,8 +5,11 @@ from durabletask.testing.simulation.programs.counter import Counting
 from durabletask.testing.simulation.programs.operator import Operating
 from durabletask.testing.simulation.programs.saga import Travelling
 from durabletask.testing.simulation.programs.trees import Trees
+from durabletask.testing.simulation.programs.workshop import Mending
 
 __all__ = ["PROGRAMS"]
 
-PROGRAMS = {program.__name__: program for program in (Trees, Bank, Counting, Travelling, Operating)}
+PROGRAMS = {
+    program.__name__: program for program in (Trees, Bank, Counting, Travelling, Operating, Mending)
+}
 """Every program there is."""

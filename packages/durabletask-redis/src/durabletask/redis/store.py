@@ -93,7 +93,7 @@ class RedisStore(Store):
         self._prefix = f"dt:{{{self._options.task_hub}}}:"
         self._running: _Running | None = None
         self._ahead = 0
-        self._seen: dict[int, str] = {}
+        self._polls: dict[int, _Polls] = {}
         self._acknowledged: dict[int, int] = {}
 
     def __repr__(self) -> str:
@@ -176,7 +176,7 @@ class RedisStore(Store):
         )
         self._open.hints.soon()
         key = LaneKey(int(answer[0]), epoch)
-        self._seen[key.lane_id] = "0"
+        self._polls[key.lane_id] = _Polls()
         return key, self._standing(answer)
 
     async def renew_lane(self, lane: LaneKey) -> LaneStanding:
@@ -196,7 +196,7 @@ class RedisStore(Store):
             more = await running.work.run(
                 "close_lane", str(lane.lane_id), str(lane.epoch), GIVEN_UP_AT_ONCE
             )
-        self._seen.pop(lane.lane_id, None)
+        self._polls.pop(lane.lane_id, None)
         self._acknowledged.pop(lane.lane_id, None)
         running.hints.soon()
 
@@ -213,25 +213,27 @@ class RedisStore(Store):
     # --- work ----------------------------------------------------------------------------------
 
     async def poll(self, lane: LaneKey, interest: Interest) -> Work:
-        answer = await self._open.work.run(
-            "poll",
-            str(lane.lane_id),
-            str(lane.epoch),
-            self._seen.get(lane.lane_id, "0"),
-            pack_value(
-                (
-                    sorted(interest.orchestrations),
-                    sorted(interest.activities),
-                    interest.max_instances,
-                    interest.max_activities,
-                    interest.suspects,
-                    interest.probation_after,
-                )
-            ),
+        polls = self._polls.setdefault(lane.lane_id, _Polls())
+        polls.sent += 1
+        wanted = (
+            sorted(interest.orchestrations),
+            sorted(interest.activities),
+            interest.max_instances,
+            interest.max_activities,
+            interest.suspects,
+            interest.probation_after,
         )
+        key, numbers = (str(lane.lane_id), str(lane.epoch)), (polls.sent, polls.seen)
+        try:
+            # Once: what asks again has to be another call, with a number of its own.
+            answer = await self._open.work.run(
+                "poll", *key, *numbers, pack_value(wanted), once=True
+            )
+        except LinkLostError as error:
+            raise BackendUnavailableError(f"a poll was not answered: {error}") from error
         if answer[0] == b"lane":
             raise LaneFencedError(fences.of_lane(lane, answer[1]))
-        self._seen[lane.lane_id] = answer[2].decode()
+        polls.seen = polls.sent
         work = work_of(answer)
         self._heard_clock(work.now)
         return work
@@ -394,6 +396,15 @@ class RedisStore(Store):
             children = await reads.send([("SMEMBERS", f"{self._prefix}k:{name}") for name in level])
             level = [name.decode() for names in children for name in names]
         return list(found)
+
+
+class _Polls:
+    """Numbers of a lane's last poll, and of the last one whose answer has arrived."""
+
+    __slots__ = ("seen", "sent")
+
+    def __init__(self) -> None:
+        self.sent = self.seen = 0
 
 
 class _Running:

@@ -415,6 +415,21 @@ async def test_broken_connections_are_made_anew(postgres, options):
 # --- transactions of the user's own ------------------------------------------------------------
 
 
+async def test_a_connection_that_will_not_close_is_dropped(postgres, options, monkeypatch):
+    """**failure-infra** To open a store is no matter of how the first connection ends."""
+    endings = []
+
+    async def close(connection, *, timeout=None):
+        endings.append(timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncpg.Connection, "close", close)
+    store = PostgresStore(postgres.dsn, options)
+    await store.open()
+    assert endings
+    await store.close()
+
+
 async def test_who_was_refused_a_batch_is_not_dead(postgres, options):
     """A lane keeps its connection, and with it the lock by which others see that it lives."""
     store, other = (PostgresStore(postgres.dsn, options) for _ in range(2))

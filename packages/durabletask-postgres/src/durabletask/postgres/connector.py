@@ -123,13 +123,15 @@ class Connector:
             )
 
     async def release(self, connection: Connection) -> None:
-        """Close a connection, or give it back to its pool."""
+        """Close a connection, or give it back to its pool; drop it if that cannot be done soon."""
         try:
             if isinstance(self._source, str):
                 await connection.close(timeout=2.0)
             else:
                 await self._source.release(cast("Any", connection), timeout=2.0)
-        except (*TROUBLE, asyncio.CancelledError):
+        except TROUBLE:
+            self.drop(connection)
+        except asyncio.CancelledError:
             self.drop(connection)
             raise
 

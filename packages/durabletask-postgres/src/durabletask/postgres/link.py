@@ -119,7 +119,4 @@ class Link:
         async with self._lock:
             connection, self._connection = self._connection, None
             if connection is not None and self._connector.is_alive(connection):
-                try:
-                    await self._connector.release(connection)
-                except TROUBLE:
-                    pass  # it is closed all the same
+                await self._connector.release(connection)

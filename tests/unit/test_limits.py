@@ -3,7 +3,7 @@
 import pytest
 
 from durabletask.errors import InvalidRequestError, PayloadTooLargeError, SerializationError
-from durabletask.limits import check_payload, checked_tags, is_storable, may_match
+from durabletask.limits import check_payload, check_reason, checked_tags, is_storable, may_match
 from durabletask.state import OrchestrationQuery
 from durabletask.worker.sized import SizedConverter
 
@@ -16,6 +16,16 @@ def test_payloads_are_text_that_any_database_takes() -> None:
         check_payload("\0", "the input", 10)
     with pytest.raises(PayloadTooLargeError, match="11 bytes"):
         check_payload("x" * 11, "the input", 10)
+
+
+def test_reasons_are_text_that_a_history_takes() -> None:
+    """What an operator says may be anything but too long, or half a character."""
+    for reason in (None, "", "why \0 not", "\U0001f600"):
+        check_reason(reason, "the reason", 10)
+    with pytest.raises(InvalidRequestError, match="the reason is not valid Unicode"):
+        check_reason("\ud800", "the reason", 10)
+    with pytest.raises(PayloadTooLargeError, match="11 bytes"):
+        check_reason("x" * 11, "the reason", 10)
 
 
 def test_tags_are_text_that_any_database_takes() -> None:

@@ -13,6 +13,7 @@ from durabletask.client import TaskHubClient
 from durabletask.errors import (
     BackendUnavailableError,
     InstanceNotFoundError,
+    InvalidRequestError,
     OrchestrationStateError,
 )
 from durabletask.history import ExecutionRewound
@@ -168,6 +169,22 @@ async def test_a_child_was_rewound_meanwhile(place: Place) -> None:
     assert (await place.end("child")).result == "done"
     await place.client.rewind_orchestration("i")
     assert (await place.end()).result == "done"
+
+
+async def test_what_cannot_be_stored(place: Place) -> None:
+    """A reason that no history takes, and ids that no store has."""
+    await place.fail(single)
+    for call in (
+        place.client.rewind_orchestration("i", reason="\ud800"),
+        place.client.suspend_orchestration("i", "\ud800"),
+        place.client.resume_orchestration("i", "\ud800"),
+    ):
+        with pytest.raises(InvalidRequestError):
+            await call
+    for instance_id in ("\0", "\ud800"):
+        with pytest.raises(InstanceNotFoundError):
+            await place.client.rewind_orchestration(instance_id)
+    assert place.store.calls == 0
 
 
 async def test_it_was_purged_meanwhile(place: Place) -> None:

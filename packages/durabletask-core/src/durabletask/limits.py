@@ -19,6 +19,7 @@ __all__ = [
     "MAX_TEXT",
     "check_instance_id",
     "check_payload",
+    "check_reason",
     "check_text",
     "checked_tags",
     "is_storable",
@@ -105,6 +106,23 @@ def checked_tags(tags: object) -> dict[str, str]:
                 f"the tag {key!r} is not valid Unicode: {error.reason}"
             ) from None
     return dict(tags)
+
+
+def check_reason(reason: str | None, what: str, limit: int) -> None:
+    """Raise unless a history can hold what an operator says.
+
+    Raises:
+        InvalidRequestError: it is not valid Unicode.
+        PayloadTooLargeError: it takes more than ``limit`` bytes of UTF-8.
+    """
+    if reason is None:
+        return
+    try:
+        size = len(reason.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(f"{what} is not valid Unicode: {error.reason}") from None
+    if size > limit:
+        raise PayloadTooLargeError(f"{what} takes {size:,} bytes; at most {limit:,} are allowed")
 
 
 def check_payload(payload: str | None, what: str, limit: int) -> None:

@@ -27,6 +27,7 @@ from durabletask.history import (
 from durabletask.limits import (
     check_instance_id,
     check_payload,
+    check_reason,
     check_text,
     checked_tags,
     is_storable,
@@ -227,9 +228,11 @@ class StoreBackend(Backend):
         await self._send(instance_id, EventRaised(name, data))
 
     async def suspend_instance(self, instance_id: str, reason: str | None) -> None:
+        check_reason(reason, "the reason of a suspension", self.capabilities.max_payload_bytes)
         await self._send(instance_id, ExecutionSuspended(reason))
 
     async def resume_instance(self, instance_id: str, reason: str | None) -> None:
+        check_reason(reason, "the reason of a resumption", self.capabilities.max_payload_bytes)
         await self._send(instance_id, ExecutionResumed(reason), unpark=True)
 
     async def terminate_instance(
@@ -351,8 +354,9 @@ class StoreBackend(Backend):
     async def rewind_instance(self, instance_id: str, reason: str | None) -> None:
         self._check_open()
         self.capabilities.require("rewind")
-        if reason is not None:
-            check_payload(reason, "the reason of a rewind", self.capabilities.max_payload_bytes)
+        check_reason(reason, "the reason of a rewind", self.capabilities.max_payload_bytes)
+        if not is_storable(instance_id):
+            raise InstanceNotFoundError(instance_id)
         await rewind_instance(self._store, instance_id, reason, self._chance)
         self._hub.work_written()
 

@@ -29,7 +29,13 @@ from durabletask.plugins import connect
 from durabletask.postgres import PostgresBackend, PostgresOptions, PostgresStore
 from durabletask.postgres.link import ConnectionLostError, Link
 from durabletask.postgres.schema import MIGRATIONS, SCHEMA_VERSION
-from durabletask.testing.conformance.store.driver import LaneDriver, activity, instance, turn
+from durabletask.testing.conformance.store.driver import (
+    LaneDriver,
+    activity,
+    instance,
+    message,
+    turn,
+)
 from durabletask.worker import TaskHubWorker
 
 pytestmark = pytest.mark.asyncio
@@ -446,6 +452,39 @@ async def test_who_was_refused_a_batch_is_not_dead(postgres, options):
     await asyncio.sleep(max(0.0, 3.2 - age.total_seconds()))
     assert await other.take_over() == 0
     await lane.commit(turns=[turn("a", 1)])
+    await other.close()
+    await store.close()
+
+
+async def waits_for_a_lock(operator: asyncpg.Connection) -> None:
+    """Return once somebody waits for what somebody else has locked."""
+    while True:
+        if await operator.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            return
+        await asyncio.sleep(0.01)
+
+
+async def test_what_appears_while_a_message_waits_is_not_its_receiver(postgres, options):
+    """**event-missing** Nobody claims an instance past a message that is on its way to it."""
+    store, other = (PostgresStore(postgres.dsn, options) for _ in range(2))
+    await store.open()
+    await other.open()
+    sender, creator = await LaneDriver.open(store), await LaneDriver.open(other)
+    await creator.commit(creates=[instance("old")])
+    async with session(postgres.dsn) as operator, operator.transaction():
+        await operator.execute(
+            f'SELECT FROM "{postgres.schema}".instances WHERE instance_id = $1 FOR UPDATE', "old"
+        )
+        sending = asyncio.ensure_future(
+            sender.commit(messages=[message("old", "m"), message("new", "m")])
+        )
+        async with asyncio.timeout(20):
+            await waits_for_a_lock(operator)
+        await creator.commit(creates=[instance("new")])
+    assert (await sending).missing == {1}
+    assert await creator.bodies("new") == []
+    work = await creator.poll()
+    assert {row.instance_id: len(row.messages) for row in work.instances} == {"old": 1, "new": 0}
     await other.close()
     await store.close()
 

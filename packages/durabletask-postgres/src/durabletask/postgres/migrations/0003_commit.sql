@@ -135,21 +135,29 @@ CREATE FUNCTION deliver(
 LANGUAGE plpgsql AS $$
 DECLARE
     v_now bigint := microseconds();
+    v_locked bigint[];
     v_missing integer[];
     v_free bigint[];
     v_parked bigint[];
 BEGIN
-    PERFORM FROM instances
-    WHERE hub = p_hub AND instance_id = ANY (p_ids) AND lane <> p_lane AND completed_at IS NULL
-    ORDER BY ordinal FOR NO KEY UPDATE;
+    SELECT array_agg(strangers.ordinal) INTO v_locked FROM (
+        SELECT ordinal FROM instances
+        WHERE hub = p_hub AND instance_id = ANY (p_ids) AND lane <> p_lane AND completed_at IS NULL
+        ORDER BY ordinal FOR NO KEY UPDATE
+    ) AS strangers;
 
+    -- An instance that has appeared since is not locked: whoever claims it now would not see the
+    -- message. It did not exist yet when the message came.
     WITH received AS (
         SELECT g.position::integer, g.visible_at, g.urgent, g.unpark, g.body, i.ordinal, i.lane,
             g.execution IS NOT NULL AS bound,
             i.completed_at IS NULL AND coalesce(g.execution = i.execution_id, true) AS accepted
         FROM unnest(p_ids, p_executions, p_visible_at, p_urgent, p_unpark, p_bodies)
             WITH ORDINALITY AS g (id, execution, visible_at, urgent, unpark, body, position)
-        LEFT JOIN instances AS i ON i.hub = p_hub AND i.instance_id = g.id
+        LEFT JOIN instances AS i ON i.hub = p_hub AND i.instance_id = g.id AND (
+            i.lane = p_lane OR i.completed_at IS NOT NULL
+            OR i.ordinal IN (SELECT unnest(v_locked))
+        )
     ), put AS (
         INSERT INTO inbox (instance, lane, visible_at, bound, urgent, body)
         SELECT ordinal, lane, CASE WHEN visible_at = 0 THEN v_now ELSE visible_at END, bound,

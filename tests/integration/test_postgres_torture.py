@@ -101,7 +101,7 @@ async def test_the_torture_finds_what_is_missing(tmp_path: Path):
     """Without looking up what is unknown, events count twice."""
     async with rig_for("postgresql://", tmp_path, random.Random(3), **OPTIONS) as rig:
         await alter(rig, WITHOUT_LOOKING)
-        load = Load(rig.place, 300, starting=4.0, seed=3, only="events")
+        load = Load(rig.place, 300, starting=4.0, seed=3, only="account")
         # A start or an event is told to be there twice, or has changed an outcome, or has left
         # somebody waiting for good.
         with pytest.raises((AssertionError, ExceptionGroup, TimeoutError)):

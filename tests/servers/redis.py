@@ -58,23 +58,31 @@ class RedisServer:
         return f"redis://{secret}127.0.0.1:{self.port}"
 
     def start(self, *mode: str) -> Self:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers.
+
+        A kill may have torn the last write to the append-only file. The server then cuts the file
+        within a transaction and leaves its beginning there, which the next restart would take for a
+        part of what follows. So the file is written anew, as operators are told to do.
+        """
         self._mode = mode
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "redis.conf"
         if not path.exists():  # Sentinels and nodes write into theirs
             lines = [f"{key.replace('_', '-')} {value}" for key, value in self._settings.items()]
             path.write_text("\n".join(lines) + "\n")
+        log = self.folder / "redis.log"
+        read = log.stat().st_size if log.exists() else 0
         self._process = subprocess.Popen(
             [redis_server(), path, *mode], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
-            log = self.folder / "redis.log"
             assert self._process.poll() is None and time.monotonic() < deadline, (
                 "redis-server did not start: " + (log.read_text()[-2000:] if log.exists() else "")
             )
             time.sleep(0.01)
+        if log.exists() and b"Truncating the AOF" in log.read_bytes()[read:]:
+            self.rewrite()
         return self
 
     def _answers(self) -> bool:

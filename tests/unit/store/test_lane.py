@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,12 +22,20 @@ from durabletask.errors import (
 from durabletask.history import TaskCompleted, TaskScheduled
 from durabletask.store import StoreBackend, StoreOptions
 from durabletask.stores.memory import MemoryStore
-from durabletask.worker import TaskHubWorker
+from durabletask.worker import TaskHubWorker, WorkerOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
-    from durabletask.store import Batch, CommitResult, Interest, LaneKey, Work
+    from durabletask.store import (
+        Batch,
+        CommitResult,
+        Interest,
+        LaneKey,
+        LaneOptions,
+        LaneStanding,
+        Work,
+    )
 
 pytestmark = pytest.mark.asyncio
 
@@ -292,3 +301,72 @@ async def test_a_bug_of_the_store_is_told_to_clients_and_survived(
             await backend.create_instance(StartRequest(name="anything", instance_id="one"))
         assert await backend.create_instance(StartRequest(name="anything")) is not None
     assert "could not take a batch" in caplog.text
+
+
+class HazyStore(MemoryStore):
+    """Does not show its first lane the last turn of what it owns; or of some id, no lane."""
+
+    def __init__(self, damaged: str | None = None) -> None:
+        super().__init__(f"hazy-{next(_names)}")
+        self.lanes: list[LaneKey] = []
+        self._damaged = damaged
+
+    async def open_lane(self, options: LaneOptions) -> tuple[LaneKey, LaneStanding]:
+        key, standing = await super().open_lane(options)
+        if options.orchestrations:
+            self.lanes.append(key)
+        return key, standing
+
+    async def read_history(self, executions: Sequence[tuple[str, str]]) -> list[list[bytes]]:
+        return [
+            chunks[:-1] if self._is_hazy(instance_id) else chunks
+            for (instance_id, _), chunks in zip(
+                executions, await super().read_history(executions), strict=True
+            )
+        ]
+
+    def _is_hazy(self, instance_id: str) -> bool:
+        return len(self.lanes) == 1 if self._damaged is None else instance_id == self._damaged
+
+
+@asynccontextmanager
+async def counting(store: HazyStore, *ids: str) -> AsyncIterator[TaskHubClient]:
+    """Instances that run on a worker which can keep one of them in memory at a time."""
+    backend = StoreBackend(store, StoreOptions(lease=3600.0))
+    worker = TaskHubWorker(backend=backend, options=WorkerOptions(max_cached_sessions=1))
+    async with worker:
+        worker.add_orchestration(count)
+        worker.add_activity(add_one)
+        await worker.start()
+        client = TaskHubClient(backend=backend)
+        for instance_id in ids:
+            await client.schedule_new_orchestration(count, input=9, instance_id=instance_id)
+        yield client
+
+
+async def test_a_lane_at_odds_with_its_store_starts_anew(caplog: pytest.LogCaptureFixture) -> None:
+    """**failure-infra** Whoever of the two is wrong, the instance goes on from what is durable."""
+    store = HazyStore()
+    async with counting(store, "a", "b", "c") as client:
+        for instance_id in ("a", "b", "c"):
+            state = await client.wait_for_orchestration_completion(instance_id, timeout=20)
+            assert state.result == 9
+    assert len(store.lanes) == 2
+    assert "it is given up" in caplog.text
+
+
+async def test_what_has_lost_a_turn_is_set_aside() -> None:
+    """**failure-infra** A damaged instance stands still and says why; the others go on."""
+    store = HazyStore(damaged="b")
+    async with counting(store, "a", "b", "c") as client:
+        for instance_id in ("a", "c"):
+            state = await client.wait_for_orchestration_completion(instance_id, timeout=20)
+            assert state.result == 9
+        async with asyncio.timeout(20):
+            while True:
+                state = await client.get_orchestration_state("b")
+                if state is not None and state.parked_reason:
+                    break
+                await asyncio.sleep(0.01)
+        assert "some are lost" in state.parked_reason
+    assert len(store.lanes) == 2

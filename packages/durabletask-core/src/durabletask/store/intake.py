@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from durabletask.backend import OrchestrationWorkItem
+    from durabletask.store.batch import LaneKey
     from durabletask.store.hub import Hub
     from durabletask.store.record import ClaimedActivity, ClaimedInstance
     from durabletask.store.source import StoreWorkItemSource
@@ -50,6 +51,7 @@ class Intake:
         self._source = source
         self._holdings = source.holdings
         self._tasks: set[asyncio.Task[None]] = set()
+        self._doubted: set[tuple[str, int]] = set()
 
     @property
     def resting(self) -> bool:
@@ -108,15 +110,39 @@ class Intake:
         """
         for start in range(0, len(interrupted), _HISTORIES_AT_ONCE):
             group = interrupted[start : start + _HISTORIES_AT_ONCE]
-            chunks = await self._read([instance for instance, _ in group])
+            chunks = await self._histories([instance for instance, _ in group])
             for (instance, row), history in zip(group, chunks, strict=True):
-                if not self._holdings.owns(instance):
+                if not self._holdings.owns(instance) or instance.phase is not Phase.RECOVERING:
                     continue
                 try:
                     self._resume(instance, row, decode_history(history))
                 except BackendUnavailableError as error:
                     self._source.set_aside(instance, str(error), None)
             await asyncio.sleep(0)
+
+    async def _histories(self, instances: Sequence[OwnedInstance]) -> list[list[bytes]]:
+        """The chunks of instances none of which has a turn on its way to the store."""
+        key = self._source.lane.key
+        histories = await self._read(instances)
+        for instance, chunks in zip(instances, histories, strict=True):
+            if len(chunks) != instance.sequence and self._holdings.owns(instance):
+                await self._disagree(instance, len(chunks), key)
+        return histories
+
+    async def _disagree(self, instance: OwnedInstance, turns: int, key: LaneKey | None) -> None:
+        """The store has more turns of an owned instance, or less, than its lane has seen.
+
+        The lane was lost and has not heard of it, or the store has told it old news: it starts
+        anew from what is durable. If that tells the same, then part of the history is gone.
+        """
+        what = f"the store has {turns} turns of {instance.instance_id!r} and not"
+        seen = (instance.execution_id, instance.sequence)
+        if seen in self._doubted:
+            self._source.set_aside(instance, f"{what} {instance.sequence}: some are lost", None)
+        elif key is not None:
+            self._doubted.add(seen)
+            _log.warning("%s %d as lane %d has: it is given up", what, seen[1], key.lane_id)
+            await self._source.lost(key)
 
     async def _read(self, instances: Sequence[OwnedInstance]) -> list[list[bytes]]:
         wanted = [(instance.instance_id, instance.execution_id) for instance in instances]
@@ -160,7 +186,7 @@ class Intake:
         instances = [cast("OwnedInstance", item.token) for item in items]
         missing = [instance for instance in instances if instance.history is None]
         if missing:
-            for instance, chunks in zip(missing, await self._read(missing), strict=True):
+            for instance, chunks in zip(missing, await self._histories(missing), strict=True):
                 instance.history = decode_history(chunks)
         histories: list[list[HistoryEvent]] = []
         for instance, _item in zip(instances, items, strict=True):

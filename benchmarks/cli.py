@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.backend is None or given.workload is None:
         parser.error("--backend and --workload are needed, unless the command is check")
     workload = WORKLOADS[given.workload]
+    if workload.is_shared and given.backend.startswith("memory:"):
+        parser.error(f"{workload.name} takes two processes, which memory:// cannot serve")
     options = RunOptions(
         backend=given.backend,
         workload=workload,

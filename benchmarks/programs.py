@@ -6,6 +6,7 @@ to write an activity. Every result depends on its input, so that no mix-up goes 
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -24,7 +25,9 @@ __all__ = [
     "count_up",
     "greetings",
     "hello_cities",
+    "hold_on",
     "square_all",
+    "stuck",
     "wait_for_event",
     "wait_with_timer",
 ]
@@ -61,6 +64,22 @@ async def add_one_async(ctx: task.ActivityContext, number: int) -> int:
     return add_one(ctx, number)
 
 
+async def hold_async(ctx: task.ActivityContext, number: int) -> int:
+    """Give the number back."""
+    return number
+
+
+def hold(ctx: task.ActivityContext, number: int) -> int:
+    """As ``hold_async``."""
+    return number
+
+
+async def stuck(ctx: task.ActivityContext, number: int) -> int:
+    """As ``hold``, on a worker that does not live to see the end of it."""
+    await asyncio.Event().wait()
+    return number
+
+
 async def square_async(ctx: task.ActivityContext, number: int) -> int:
     """As ``square``."""
     return square(ctx, number)
@@ -74,12 +93,18 @@ def _inline(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 ACTIVITIES: dict[Flavour, dict[str, Callable[..., Any]]] = {
-    "async": {"say_hello": say_hello_async, "add_one": add_one_async, "square": square_async},
-    "threads": {"say_hello": say_hello, "add_one": add_one, "square": square},
+    "async": {
+        "say_hello": say_hello_async,
+        "add_one": add_one_async,
+        "square": square_async,
+        "hold": hold_async,
+    },
+    "threads": {"say_hello": say_hello, "add_one": add_one, "square": square, "hold": hold},
     "inline": {
         "say_hello": _inline(say_hello),
         "add_one": _inline(add_one),
         "square": _inline(square),
+        "hold": _inline(hold),
     },
 }
 """The activities by the way they are run, then by the name they are registered under."""
@@ -117,6 +142,12 @@ def square_all(ctx: task.OrchestrationContext, count: int) -> Orchestrator:
 
 
 @task.orchestration
+def hold_on(ctx: task.OrchestrationContext, number: int) -> Orchestrator:
+    """One activity, which gives the number back."""
+    return (yield ctx.call_activity("hold", input=number, return_type=int))
+
+
+@task.orchestration
 def wait_for_event(ctx: task.OrchestrationContext, number: int) -> Orchestrator:
     """Wait until somebody raises ``go``; returns the input and the event's data."""
     data = yield ctx.wait_for_external_event("go", return_type=int)
@@ -135,6 +166,7 @@ ORCHESTRATIONS: tuple[Callable[..., Any], ...] = (
     hello_cities,
     count_up,
     square_all,
+    hold_on,
     wait_for_event,
     wait_with_timer,
 )

@@ -97,6 +97,20 @@ def _over_commits(backend: str) -> tuple[Target, ...]:
     )
 
 
+def _over_processes(backend: str) -> tuple[Target, ...]:
+    return (
+        _rate_target(backend, 8_000, "spilled"),
+        Target(
+            backend=backend,
+            arguments=("--workload", "take_over"),
+            what="take_over of 1,000 busy instances, seconds",
+            reached=lambda report: float(report["figures"]["seconds"]),
+            bound=2.0,
+            is_limit=True,
+        ),
+    )
+
+
 TARGETS: tuple[Target, ...] = (
     *_for_every_store("memory://", 12_000),
     _in_process("memory://"),
@@ -106,6 +120,7 @@ TARGETS: tuple[Target, ...] = (
     *_over_commits("sqlite://"),
     *_for_every_store("postgresql://", 3_000),
     *_over_commits("postgresql://"),
+    *_over_processes("postgresql://"),
     *_for_every_store("redis://", 4_000),
     *_over_commits("redis://"),
 )

@@ -73,6 +73,7 @@ class Workload:
         run: does the work, warmed up, and verifies it; raises WrongResultError.
         ratios: figures relative to the bare store.
         variant: which settings beside the size mattered.
+        is_shared: it takes a second worker process, so the backend has to serve several.
     """
 
     name: str
@@ -81,3 +82,4 @@ class Workload:
     run: Callable[[Setting, Meter], Awaitable[Outcome]]
     ratios: Callable[[Outcome, RawReport], dict[str, float]] = _no_ratios
     variant: Callable[[Setting], dict[str, str | int]] = _no_variant
+    is_shared: bool = False

@@ -6,10 +6,21 @@ from benchmarks.workloads.idle import IDLE
 from benchmarks.workloads.latency import LATENCY
 from benchmarks.workloads.long_sequence import LONG_SEQUENCE
 from benchmarks.workloads.replay import REPLAY
+from benchmarks.workloads.spilled import SPILLED
+from benchmarks.workloads.take_over import TAKE_OVER
 
 __all__ = ["WORKLOADS"]
 
 WORKLOADS = {
     workload.name: workload
-    for workload in (HELLO_SEQUENCE, FAN_OUT, LONG_SEQUENCE, LATENCY, REPLAY, IDLE)
+    for workload in (
+        HELLO_SEQUENCE,
+        FAN_OUT,
+        LONG_SEQUENCE,
+        LATENCY,
+        REPLAY,
+        IDLE,
+        SPILLED,
+        TAKE_OVER,
+    )
 }

@@ -15,21 +15,22 @@ if TYPE_CHECKING:
     from durabletask.client import TaskHubClient
     from durabletask.task import OrchestrationState
 
-__all__ = ["FAN_OUT"]
+__all__ = ["FAN_OUT", "WARM_UP", "square_numbers"]
 
 WARM_UP = 1_000
 
 
-async def _square_all(client: TaskHubClient, count: int) -> OrchestrationState:
+async def square_numbers(client: TaskHubClient, count: int) -> OrchestrationState:
+    """Square so many numbers, each in an activity of its own."""
     instance_id = await client.schedule_new_orchestration(square_all, input=count)
     return await client.wait_for_orchestration_completion(instance_id)
 
 
 async def _run(setting: Setting, meter: Meter) -> Outcome:
     async with running_hub(setting.url, setting.activities) as client:
-        await _square_all(client, WARM_UP)
+        await square_numbers(client, WARM_UP)
         with meter.span() as span:
-            state = await _square_all(client, setting.n)
+            state = await square_numbers(client, setting.n)
     check_completed(state, [number * number for number in range(setting.n)])
     return Outcome(items=setting.n, span=span)
 

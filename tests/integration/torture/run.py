@@ -139,8 +139,6 @@ def main() -> int:
     add("--folder", type=Path, help="an empty one; by default a temporary one")
     given = parser.parse_args()
     plan = Plan(**{option.name: getattr(given, option.name) for option in fields(Plan)})
-    # The troubles deserve thousands of warnings.
-    logging.getLogger("durabletask").setLevel(logging.CRITICAL)
     home = (given.folder or Path(tempfile.mkdtemp(prefix="durabletask-torture-"))).resolve()
     home.mkdir(exist_ok=True)
     tally = Tally()
@@ -161,4 +159,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    # The troubles deserve thousands of warnings.
+    logging.getLogger("durabletask").setLevel(logging.CRITICAL)
     sys.exit(main())

@@ -1,6 +1,7 @@
 """Every workload runs end to end, small, and notices wrong results."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from benchmarks.measure import Span
 from benchmarks.run import RunOptions, report_of
 from benchmarks.verify import WrongResultError, check_equal
 from benchmarks.workload import Outcome, Setting
-from benchmarks.workloads import WORKLOADS, idle
+from benchmarks.workloads import WORKLOADS, idle, spilled
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -22,9 +23,14 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idle, "SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(idle, "SECONDS", 0.05)
+    monkeypatch.setattr(spilled, "NOTICED_SECONDS", 0.0)
 
 
-@pytest.mark.parametrize("workload", sorted(WORKLOADS))
+ALONE = sorted(name for name, workload in WORKLOADS.items() if not workload.is_shared)
+TOGETHER = sorted(WORKLOADS.keys() - ALONE)
+
+
+@pytest.mark.parametrize("workload", ALONE)
 def test_a_workload_prints_one_checked_line(
     workload: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -34,6 +40,20 @@ def test_a_workload_prints_one_checked_line(
     assert report["backend"] == "memory://"
     assert report["raw_commits"] is None
     assert (report["rate"] is None) == (workload == "idle")
+
+
+@pytest.mark.parametrize("workload", TOGETHER)
+def test_two_processes_work_together(
+    workload: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backend that has to serve both does, and memory is told apart before anything runs."""
+    arguments = ["--workload", workload, "--n", "6"]
+    assert main(["--backend", f"sqlite:///{tmp_path}/hub.db", *arguments]) == 0
+    (report,) = lines(capsys)
+    assert (report["workload"], report["n"], report["checked"]) == (workload, 6, True)
+    with pytest.raises(SystemExit):
+        main(["--backend", "memory://", *arguments])
+    assert "takes two processes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("activities", programs.FLAVOURS)

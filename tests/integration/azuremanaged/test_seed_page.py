@@ -183,14 +183,20 @@ NAMES: dict[str, Any] = {
 
 DEFINING = [b for b in BLOCKS if re.search(r"^@task", b.code, re.MULTILINE) and not b.is_program]
 COROUTINES = [b for b in BLOCKS if b.is_coroutine and not b.is_program]
-OTHERS = [b for b in BLOCKS if b not in PROGRAMS + DEFINING + COROUTINES]
+PIECES = [
+    b
+    for b in BLOCKS
+    if ("yield" in b.code or "ctx." in b.code) and b not in PROGRAMS + DEFINING + COROUTINES
+]
+OTHERS = [b for b in BLOCKS if b not in PROGRAMS + DEFINING + COROUTINES + PIECES]
 
 INPUTS: dict[str, Any] = {"fan_out_fan_in": ["a", "bc"], "periodic_task": None}
 
 
 def test_every_block_is_run() -> None:
     """The page is read whole."""
-    assert [len(found) for found in (PROGRAMS, DEFINING, COROUTINES, OTHERS)] == [2, 8, 13, 10]
+    kinds = (PROGRAMS, DEFINING, COROUTINES, PIECES, OTHERS)
+    assert [len(found) for found in kinds] == [2, 8, 13, 5, 5]
 
 
 def executed(code: str, **more: Any) -> dict[str, Any]:
@@ -273,11 +279,49 @@ def waiting(ctx: task.OrchestrationContext, value: Any) -> Any:
     return value
 
 
+@pytest.mark.usefixtures("served")
+@pytest.mark.asyncio
+@pytest.mark.parametrize("block", PIECES, ids=lambda block: block.heading)
+async def test_pieces_of_orchestrators_run(block: Block) -> None:
+    """Each as the body of one, until it is done or, if it has no end, until it is stopped."""
+    body = textwrap.indent(block.code, "    ")
+    defined = executed(
+        f"@task.orchestration\ndef piece(ctx, value):\n{body}\n    return 'done'\n    yield",
+        new_input={"data": 2},
+    )
+    hub = f"page-{block.heading.removesuffix('()')}"
+    async with DurableTaskSchedulerWorker(None, hub) as worker:
+        worker.add_activity(anything)
+        worker.add_orchestration(defined["piece"])
+        worker.add_orchestration(my_orchestration)
+        await worker.start()
+        async with DurableTaskSchedulerClient(None, hub) as client:
+            instance_id = await client.schedule_new_orchestration("piece", input={"data": 1})
+            waiting_for = {"wait_for_external_event()": instance_id}
+            waiting_for["call_sub_orchestration()"] = "child-123"
+            if block.heading in waiting_for:
+                receiver = waiting_for[block.heading]
+                async with asyncio.timeout(PATIENCE):
+                    await started(client, receiver)
+                await client.raise_event(receiver, "ApprovalEvent", {"approved": True})
+            has_end = block.heading not in ("create_timer()", "continue_as_new()")
+            if not has_end:
+                await client.terminate_orchestration(instance_id)
+            state = await client.wait_for_orchestration_completion(instance_id, timeout=PATIENCE)
+            assert state.failure_details is None
+            assert state.runtime_status.name == ("COMPLETED" if has_end else "TERMINATED")
+            assert state.result == ("done" if has_end else None)
+
+
+async def started(client: DurableTaskSchedulerClient, instance_id: str) -> None:
+    """Return once an instance exists."""
+    while True:
+        if await client.get_orchestration_state(instance_id) is not None:
+            return
+        await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("block", OTHERS, ids=lambda block: block.heading)
 def test_the_rest_is_executed(block: Block) -> None:
-    """Pieces of orchestrators as the body of one, everything else as it stands."""
-    if "yield" in block.code or "ctx." in block.code:
-        code = "def orchestrator(ctx):\n" + textwrap.indent(block.code, "    ")
-        compile(code, block.heading, "exec")
-    else:
-        executed(block.code, worker=DurableTaskSchedulerWorker(CONNECTION_STRING))
+    """As it stands."""
+    executed(block.code, worker=DurableTaskSchedulerWorker(CONNECTION_STRING))

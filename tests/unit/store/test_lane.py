@@ -147,6 +147,23 @@ async def test_a_lane_that_lives_on_is_given_up() -> None:
     assert store.faults == ["clash"]
 
 
+async def test_a_lane_that_cannot_be_opened_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """**failure-infra** Whatever the store says to it: nothing else would let the worker go on."""
+    store = FaultyStore(lambda batch: "clash" if batch.number == 4 and not store.faults else None)
+    open_lane, refusals = store.open_lane, iter([RuntimeError("a bug of the store")])
+
+    async def refuse_once(options: LaneOptions) -> tuple[LaneKey, LaneStanding]:
+        if store.faults and (refusal := next(refusals, None)):
+            raise refusal
+        return await open_lane(options)
+
+    monkeypatch.setattr(store, "open_lane", refuse_once)
+    await run(store, instances=5, steps=8)
+    assert "no new lane can be opened" in caplog.text
+
+
 async def test_a_start_whose_answer_was_lost_is_made_once() -> None:
     """**start-duplicate** The second look tells that the id was taken, not that it was free."""
     answers = iter(["applied", None, "lost", None])

@@ -328,8 +328,11 @@ class Lane:
                 self.key, standing = await self._store.open_lane(self._options)
             except BackendUnavailableError as error:
                 _log.warning("no new lane can be opened now: %s", error)
-                await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
-                delay = min(delay * 2, _LAST_RETRY)
+            except Exception as error:
+                # Whatever it is, without a lane nothing here would go on for ever.
+                _log.critical("no new lane can be opened; it is tried again", exc_info=error)
             else:
                 self._owner.lane_opened(standing)
                 return
+            await asyncio.sleep(delay * self._chance.uniform(0.5, 1.0))
+            delay = min(delay * 2, _LAST_RETRY)

@@ -97,17 +97,34 @@ WITHOUT_AN_EPOCH = (
 )
 
 
+@pytest.mark.timeout(240)
 async def test_the_torture_finds_what_is_missing(tmp_path: Path):
     """Without looking up what is unknown, events count twice."""
-    async with rig_for("postgresql://", tmp_path, random.Random(3), **OPTIONS) as rig:
-        await alter(rig, WITHOUT_LOOKING)
-        load = Load(rig.place, 300, starting=4.0, seed=3, only="account")
-        # A start or an event is told to be there twice, or has changed an outcome, or has left
-        # somebody waiting for good.
-        with pytest.raises((AssertionError, ExceptionGroup, TimeoutError)):
-            async with asyncio.timeout(45):
-                await make_trouble(load, rig, 30, workers=1, kinds=["swallow"])
-            await load.check(rig.calm)
+    # On a busy machine a round may happen to swallow answers that nobody would look up.
+    for seed in range(3, 7):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        async with rig_for("postgresql://", folder, random.Random(seed), **OPTIONS) as rig:
+            await alter(rig, WITHOUT_LOOKING)
+            if await is_violated(rig, seed):
+                return
+    raise AssertionError("four rounds have found nothing")
+
+
+async def is_violated(rig: Rig, seed: int) -> bool:
+    """Whether a round shows that something is missing.
+
+    A start or an event is told to be there twice, or has changed an outcome, or has left somebody
+    waiting for good.
+    """
+    load = Load(rig.place, 300, starting=4.0, seed=seed, only="account")
+    try:
+        async with asyncio.timeout(45):
+            await make_trouble(load, rig, 30, workers=1, kinds=["swallow"])
+        await load.check(rig.calm)
+    except (AssertionError, ExceptionGroup, TimeoutError):
+        return True
+    return False
 
 
 @pytest.mark.parametrize("broken", [False, True])

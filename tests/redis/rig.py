@@ -103,7 +103,7 @@ class Rig:
             connect_timeout=1.0,
         )
 
-    async def run(self, *faults: Fault, workers: int = 2, within: float = 50.0) -> None:
+    async def run(self, *faults: Fault, workers: int = 2, within: float = 100.0) -> None:
         """Run all programs to their end while the faults happen, then check everything."""
         async with asyncio.timeout(within * FACTOR):
             async with AsyncExitStack() as stack:

@@ -120,7 +120,7 @@ def _activity(entry: list[Any]) -> ClaimedActivity:
 
 def work_of(answer: list[Any]) -> Work:
     """The answer of `poll.lua`."""
-    _, now, mail, instances, activities, next_due = answer
+    _, now, _, mail, instances, activities, next_due = answer
     return Work(
         now=now,
         inbox={instance_id.decode(): _messages(flat) for instance_id, flat in mail},

@@ -233,7 +233,7 @@ class RedisStore(Store):
             raise BackendUnavailableError(f"a poll was not answered: {error}") from error
         if answer[0] == b"lane":
             raise LaneFencedError(fences.of_lane(lane, answer[1]))
-        polls.seen = polls.sent
+        polls.seen = int(answer[2])
         work = work_of(answer)
         self._heard_clock(work.now)
         return work
@@ -399,7 +399,7 @@ class RedisStore(Store):
 
 
 class _Polls:
-    """Numbers of a lane's last poll, and of the last one whose answer has arrived."""
+    """Numbers of a lane's last poll, and of the last one known to have been given something."""
 
     __slots__ = ("seen", "sent")
 

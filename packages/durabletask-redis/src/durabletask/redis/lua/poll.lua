@@ -1,23 +1,23 @@
 -- needs: hub places messages
 --
 -- Read the inboxes of owned instances, and claim due instances and activities.
--- ARGV: lane and epoch; the number of this call, and of the last one whose answer the caller has
--- seen; the interest packed: orchestrations, activities, room for each, whether suspects are wanted,
--- crashes of a suspect.
+-- ARGV: lane and epoch; the number of this call, and of the last one that was given something and
+-- whose answer the caller has seen; the interest packed: orchestrations, activities, room for each,
+-- whether suspects are wanted, crashes of a suspect.
 --
 -- A claim whose answer is lost would belong to a lane that does not know of it. So what a call was
 -- given is kept until a later one tells that its answer was seen; else it is handed out again.
 --
--- A call that its sender has given up may still come, after the one that was made in its place. It
--- must be given nothing: to the lane that would be news of what it knows, and old news. So numbers
--- only grow, and where an answer is missing the call leaves its number behind even if it gets
--- nothing.
+-- A call that its sender has given up may still come, after one that was given something in its
+-- place. It must be given nothing: to the lane that would be old news of what it knows.
 
 local lane, number, seen = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local standing = call('HMGET', lane_key(lane), 'epoch', 'poll')
 if standing[1] ~= ARGV[2] then return {'lane', standing[1] or ''} end
 local last = tonumber(standing[2])
 if last >= number then return {'late'} end
+-- The server has lost what it had given: it failed over, or restarted from an older file.
+if last < seen then return {'lane', ''} end
 local interest = cmsgpack.unpack(ARGV[5])
 local orchestrations, activities = interest[1], interest[2]
 local instance_room, activity_room = interest[3], interest[4]
@@ -175,7 +175,8 @@ end
 
 -- --- what was handed out, and when to look again --------------------------------------------------
 
-if #given > 0 or number > seen + 1 then
+if #given > 0 then
+  last = number
   call('DEL', given_key(lane))
   call_each('RPUSH', given_key(lane), given)
   call('HSET', lane_key(lane), 'poll', string.format('%.0f', number))
@@ -184,4 +185,4 @@ end
 due[#due + 1] = mail_key(lane)
 for _, key in ipairs(due) do look_ahead(key) end
 
-return {'ok', now, mail, instances, claimed, next_due or -1}
+return {'ok', now, string.format('%.0f', last), mail, instances, claimed, next_due or -1}

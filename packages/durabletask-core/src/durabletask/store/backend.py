@@ -355,8 +355,7 @@ class StoreBackend(Backend):
         self._check_open()
         self.capabilities.require("rewind")
         check_reason(reason, "the reason of a rewind", self.capabilities.max_payload_bytes)
-        if not is_storable(instance_id):
-            raise InstanceNotFoundError(instance_id)
+        self._check_may_exist(instance_id)
         await rewind_instance(self._store, instance_id, reason, self._chance)
         self._hub.work_written()
 

@@ -4,21 +4,14 @@
 -- `wire.py` packs them. Returns whether anything was written, as 1 or 0.
 --
 -- As in `commit.lua`, everything is checked before anything is written. No lane is asked: a finished
--- instance has no owner, and scripts run one after another. A call whose answer was lost comes a second
--- time, and finds in place what it brings.
+-- instance has no owner, and scripts run one after another.
 
 local rewound = cmsgpack.unpack(ARGV[1])
 
-local there = 0
 for _, new in ipairs(rewound) do
   local row = call('HMGET', instance_key(new[1]), 'exec', 'done')
-  if row[1] == new[3] then
-    there = there + 1
-  elseif row[1] ~= new[2] or (row[1] and not row[2]) then
-    return 0
-  end
+  if row[1] ~= new[2] or (row[1] and not row[2]) then return 0 end
 end
-if there > 0 then return there == #rewound and 1 or 0 end
 
 for _, new in ipairs(rewound) do
   local id, name, created, status = new[1], new[4], new[5], new[6]

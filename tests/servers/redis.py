@@ -125,6 +125,19 @@ class RedisServer:
                 assert time.monotonic() < deadline, "the file was not written anew"
                 time.sleep(0.01)
 
+    @property
+    def log(self) -> Path:
+        """The append-only file that grows."""
+        [path] = [path for path in self.folder.rglob("*.aof") if ".base." not in path.name]
+        return path
+
+    def forget(self, size: int) -> None:
+        """kill -9, and start again with no more than ``size`` bytes of the append-only file."""
+        self.kill()
+        with self.log.open("r+b") as log:
+            log.truncate(max(size, 0))
+        self.start(*self._mode)
+
     def pause(self) -> None:
         """SIGSTOP."""
         assert self._process is not None

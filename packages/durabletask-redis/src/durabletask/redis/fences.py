@@ -19,10 +19,10 @@ def of_lane(lane: LaneKey, epoch: bytes) -> str:
     )
 
 
-def of_gap(lane_id: int, acknowledged: int, number: bytes) -> str:
-    """The server does not have all the batches that it had acknowledged."""
+def of_gap(lane_id: int, what: str, acknowledged: int, number: int) -> str:
+    """The server does not have all the batches, or the polls, that it had acknowledged."""
     return (
-        f"the Redis server has lost writes that it had acknowledged: it is at batch {int(number)} "
+        f"the Redis server has lost writes that it had acknowledged: it is at {what} {number} "
         f"of lane {lane_id}, and {acknowledged} was the last that it acknowledged. It failed over "
         "to a replica that lagged, or restarted from an older file. Work goes on from what it has; "
         "what was written since may be done again or be lost"

@@ -223,7 +223,8 @@ class RedisStore(Store):
             interest.suspects,
             interest.probation_after,
         )
-        key, numbers = (str(lane.lane_id), str(lane.epoch)), (polls.sent, polls.seen)
+        key = (str(lane.lane_id), str(lane.epoch))
+        numbers = (polls.sent, polls.seen, self._acknowledged.get(lane.lane_id, 0))
         try:
             # Once: what asks again has to be another call, with a number of its own.
             answer = await self._open.work.run(
@@ -233,6 +234,8 @@ class RedisStore(Store):
             raise BackendUnavailableError(f"a poll was not answered: {error}") from error
         if answer[0] == b"lane":
             raise LaneFencedError(fences.of_lane(lane, answer[1]))
+        if answer[0] == b"gap":
+            raise self._lost(lane.lane_id, answer[1].decode(), *answer[2:])
         polls.seen = int(answer[2])
         work = work_of(answer)
         self._heard_clock(work.now)
@@ -283,15 +286,20 @@ class RedisStore(Store):
         verdict = answer[0]
         lane_id = batch.lane.lane_id
         if verdict == b"gap":
-            reason = fences.of_gap(lane_id, self._acknowledged.get(lane_id, 0), answer[1])
-            _log.error(reason)
-            raise LaneFencedError(reason)
+            acknowledged = self._acknowledged.get(lane_id, 0)
+            raise self._lost(lane_id, "batch", acknowledged, int(answer[1]))
         if verdict != b"ok":
             raise LaneFencedError(fences.of_batch(batch, answer))
         self._acknowledged[lane_id] = batch.number
         if answer[1] or answer[2]:
             return CommitResult(frozenset(answer[1]), frozenset(answer[2]))
         return CLEAN
+
+    def _lost(self, lane_id: int, what: str, acknowledged: int, number: int) -> LaneFencedError:
+        """The server has lost what it had acknowledged: told in the log, and to the lane."""
+        reason = fences.of_gap(lane_id, what, acknowledged, number)
+        _log.error(reason)
+        return LaneFencedError(reason)
 
     async def resolve(self, batch: Batch) -> tuple[LaneKey, CommitResult | None]:
         lane = batch.lane

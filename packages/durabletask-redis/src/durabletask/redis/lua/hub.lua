@@ -39,16 +39,18 @@ local function call_each(command, key, values)
   end
 end
 
--- Numbers for messages and activities: one counter, read and written once a script.
+-- Numbers for messages and activities: one counter, read and written once a script. It is never
+-- behind the clock: a server that has lost its last writes, and the counter with them, must not
+-- give a number again, or a lane that has read a lost message would take another one for it.
 local counter
 
 local function next_number()
-  counter = (counter or tonumber(call('GET', prefix .. 'numbers') or 0)) + 1
+  counter = math.max((counter or tonumber(call('GET', prefix .. 'numbers') or 0)) + 1, now)
   return counter
 end
 
 local function save_counter()
-  if counter then call('SET', prefix .. 'numbers', counter) end
+  if counter then call('SET', prefix .. 'numbers', string.format('%.0f', counter)) end
 end
 
 -- Tell those who listen that something was written; `hint` says who did, and begins with s on the

@@ -2,8 +2,8 @@
 --
 -- Read the inboxes of owned instances, and claim due instances and activities.
 -- ARGV: lane and epoch; the number of this call, and of the last one that was given something and
--- whose answer the caller has seen; the interest packed: orchestrations, activities, room for each,
--- whether suspects are wanted, crashes of a suspect.
+-- whose answer the caller has seen; the number of the last acknowledged batch; the interest packed:
+-- orchestrations, activities, room for each, whether suspects are wanted, crashes of a suspect.
 --
 -- A claim whose answer is lost would belong to a lane that does not know of it. So what a call was
 -- given is kept until a later one tells that its answer was seen; else it is handed out again.
@@ -12,13 +12,19 @@
 -- place. It must be given nothing: to the lane that would be old news of what it knows.
 
 local lane, number, seen = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
-local standing = call('HMGET', lane_key(lane), 'epoch', 'poll')
+local standing = call('HMGET', lane_key(lane), 'epoch', 'poll', 'number')
 if standing[1] ~= ARGV[2] then return {'lane', standing[1] or ''} end
 local last = tonumber(standing[2])
 if last >= number then return {'late'} end
--- The server has lost what it had given: it failed over, or restarted from an older file.
-if last < seen then return {'lane', ''} end
-local interest = cmsgpack.unpack(ARGV[5])
+-- What a lane knows may be more than what the server has: it failed over to a replica that lagged,
+-- or restarted from an older file. A lane with nothing to commit would wait without end for what
+-- follows from a lost batch, or work on what others have been given since.
+local acknowledged = tonumber(ARGV[5])
+if last < seen then return {'gap', 'poll', seen, last} end
+if tonumber(standing[3]) < acknowledged then
+  return {'gap', 'batch', acknowledged, tonumber(standing[3])}
+end
+local interest = cmsgpack.unpack(ARGV[6])
 local orchestrations, activities = interest[1], interest[2]
 local instance_room, activity_room = interest[3], interest[4]
 local suspects, probation_after = interest[5], interest[6]

@@ -131,7 +131,7 @@ CHECK_BATCHES = "if standing[2] ~= acknowledged then return {'gap', standing[2]}
 CHECK_TURNS = "if tip.turns ~= sequence then return {'clash', id, sequence, tip.turns} end"
 CHECK_MESSAGES = "if not instant or used[message] then"
 APPEND_LANE = "if standing[1] ~= ARGV[2] or standing[2] ~= ARGV[3] then return 0 end"
-APPEND_TURNS = "if call('LLEN', history) ~= tonumber(ARGV[8]) then return 0 end"
+APPEND_TURNS = "if call('LLEN', history) ~= tonumber(ARGV[9]) then return 0 end"
 WRITE_TURN = "call('RPUSH', history_key(id), turn[4])"
 
 Mutation = tuple[tuple[str, str, str], ...]

@@ -141,11 +141,11 @@ class StoreWorkItemSource(WorkItemSource):
 
     def _hand_out(self) -> list[WorkItem]:
         items: list[WorkItem] = []
-        activities = self.holdings.activities
-        room = min(self.profile.max_orchestrations - self._turns_out, _BURST)
-        pulled = self.holdings.ready.pull(room, is_busy=bool(activities))
-        if pulled:
+        activities, ready = self.holdings.activities, self.holdings.ready
+        if ready:
+            room = min(self.profile.max_orchestrations - self._turns_out, _BURST)
             now = self._hub.store.now()
+            pulled = ready.pull(room, is_busy=bool(activities))
             items += [self._turn_item(instance, now) for instance in pulled]
             self._turns_out += len(items)
         if activities:

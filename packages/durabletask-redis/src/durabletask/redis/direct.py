@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
+from durabletask.redis.link import packed
 from durabletask.redis.scripts import script
 from durabletask.redis.trouble import LinkLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from redis.connection import AbstractConnection
 
@@ -125,14 +126,15 @@ class Direct:
         except LinkLostError:
             return None
 
-    def _ask(self, connection: AbstractConnection, command: Sequence[Argument]) -> Any:
+    def _ask(self, connection: AbstractConnection, command: tuple[Argument, ...]) -> Any:
         try:
-            packed = connection.pack_command(*command)  # type: ignore[no-untyped-call]
-            connection.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]
+            connection.send_packed_command([packed(command)], check_health=False)  # type: ignore[no-untyped-call]
             return connection.read_response(disable_decoding=True)
+        except NoScriptError:
+            return None  # the way over the event loop teaches it to the server
         except ResponseError:
-            # The script is unknown there, the hub has moved, the memory is full: that comes up
-            # again on the way over the event loop, and is dealt with there.
+            # The hub has moved, the memory is full: that comes up again on the way over the event
+            # loop, and is dealt with there.
             self._drop()
             return None
         except (RedisError, OSError) as error:

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from hiredis import pack_command
 from redis.exceptions import RedisError, ResponseError
 
 from durabletask.redis.trouble import LinkLostError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio.connection import AbstractConnection
 
-__all__ = ["Link"]
+__all__ = ["Argument", "Link", "packed"]
 
 Argument = bytes | str | int | float
 
@@ -55,7 +56,7 @@ class Link:
             LinkLostError: there is none.
         """
         future = self._expect(1)[0]
-        await self._send(self._connection.pack_command(*arguments))
+        await self._send(packed(arguments))
         return await future
 
     async def call_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
@@ -64,7 +65,7 @@ class Link:
         Raises: as ``call``, for the first that fails.
         """
         futures = self._expect(len(commands))
-        await self._send(self._connection.pack_commands(commands))
+        await self._send(b"".join(packed(tuple(command)) for command in commands))
         answers = await asyncio.gather(*futures, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -87,9 +88,9 @@ class Link:
         self._waiting += [(now, future) for future in futures]
         return futures
 
-    async def _send(self, packed: list[bytes]) -> None:
+    async def _send(self, request: bytes) -> None:
         try:
-            await self._connection.send_packed_command(packed, check_health=False)
+            await self._connection.send_packed_command(request, check_health=False)
         except (RedisError, OSError) as error:
             self._break(str(error))
         except BaseException:
@@ -140,3 +141,9 @@ class Link:
                 future.exception()
         if self._reader is not asyncio.current_task():
             self._reader.cancel()
+
+
+def packed(arguments: tuple[Argument, ...]) -> bytes:
+    """A command as the server reads it."""
+    request: bytes = pack_command(arguments)  # type: ignore[arg-type]  # its stub takes only one
+    return request

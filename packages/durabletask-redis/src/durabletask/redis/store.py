@@ -27,7 +27,7 @@ from durabletask.redis.server import check_server
 from durabletask.redis.trouble import LinkLostError
 from durabletask.redis.wire import (
     CLEAN,
-    append_arguments,
+    lone_call,
     pack_batch,
     pack_rewound,
     pack_value,
@@ -66,7 +66,7 @@ GIVEN_UP_AT_ONCE = 500
 CHUNKS_AT_ONCE = 1_000
 PURGED_AT_ONCE = 100
 
-_APPENDED: list[Any] = [b"ok", [], []]
+_APPLIED: list[Any] = [b"ok", [], []]
 
 _BIRTH_BITS = 32
 _RAISE_BITS = 20
@@ -247,9 +247,9 @@ class RedisStore(Store):
         hint = running.hints.due()
         began = time.perf_counter()
         try:
-            plain = append_arguments(batch, acknowledged, hint)
-            if plain is not None and await running.commit("append", *plain):
-                answer = _APPENDED
+            short = lone_call(batch, acknowledged, hint)
+            if short is not None and await running.commit(short[0], *short[1]):
+                answer = _APPLIED
             else:
                 answer = await running.commit("commit", pack_batch(batch, acknowledged, hint))
         except LinkLostError as error:
@@ -264,10 +264,10 @@ class RedisStore(Store):
             return None
         acknowledged = self._acknowledged.get(batch.lane.lane_id, 0)
         hint = running.hints.due()
-        plain = append_arguments(batch, acknowledged, hint)
+        short = lone_call(batch, acknowledged, hint)
         try:
-            if plain is not None:
-                answer = _APPENDED if running.direct.run("append", *plain) else None
+            if short is not None:
+                answer = _APPLIED if running.direct.run(short[0], *short[1]) else None
             else:
                 answer = running.direct.run("commit", pack_batch(batch, acknowledged, hint))
         except LinkLostError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from durabletask.store import FINISHED_STATUSES, CommitResult
+from durabletask.store import FINISHED_STATUSES, CommitResult, lone_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLEAN",
-    "append_arguments",
     "body_of",
     "creation",
+    "lone_call",
     "pack_batch",
     "pack_rewound",
     "pack_value",
@@ -112,47 +112,40 @@ def pack_batch(batch: Batch, acknowledged: int, hint: str) -> bytes:
     )
 
 
-def append_arguments(
+def lone_call(
     batch: Batch, acknowledged: int, hint: str
-) -> tuple[bytes | str | int, ...] | None:
-    """The arguments of `append.lua`, if the batch is nothing but one turn of the plainest sort."""
-    if len(batch.turns) != 1:
+) -> tuple[str, tuple[bytes | str | int, ...]] | None:
+    """The script that does no more than a batch of one turn needs, and its arguments.
+
+    None if there is none for this batch: then it goes to `commit.lua`.
+    """
+    lone = lone_turn(batch)
+    if lone is None or (lone.new is None) != bool(lone.turn.sequence):
         return None
-    turn = batch.turns[0]
-    if (
-        batch.creates
-        or batch.messages
-        or batch.activities
-        or batch.finished
-        or batch.parked
-        or batch.released
-        or batch.returned
-        or turn.consumed
-        or turn.timers
-        or turn.next is not None
-        or turn.to_children is not None
-        or (turn.update is not None and turn.update.status is not UNSET)
-        or not turn.sequence
-    ):
-        return None
+    turn, new = lone
+    lane = batch.lane
+    head = (
+        *(lane.lane_id, lane.epoch, acknowledged, batch.number, hint),
+        *(turn.instance_id, turn.execution_id, turn.chunk),
+    )
     fields: list[Any] = ["rec", turn.recorded_at]
     cleared: list[str] = ["crashes"] if turn.crashes_cleared else []
+    status = UNSET if turn.update is None else turn.update.status
     if turn.update is not None:
         _set_columns(turn.update, fields, cleared, bytes)
-    return (
-        batch.lane.lane_id,
-        batch.lane.epoch,
-        acknowledged,
-        batch.number,
-        hint,
-        turn.instance_id,
-        turn.execution_id,
-        turn.sequence,
-        turn.chunk,
-        len(cleared),
-        *cleared,
-        *fields,
-    )
+    if new is not None:
+        if "busy" not in cleared:
+            fields += ("busy", 1)
+        born = status if status is not UNSET else "PENDING"
+        row, tags = _columns(new, bytes)
+        index = (new.name, creation(new.created_at), born, tags or b"")
+        return "begin", (*head, *index, *row, *fields)
+    change = (len(cleared), *cleared, *fields)
+    if status is UNSET:
+        return "append", (*head, turn.sequence, *change)
+    if status in FINISHED_STATUSES:
+        return "finish", (*head, turn.sequence, turn.recorded_at, status, *change)
+    return None
 
 
 def _message(message: Message) -> tuple[Any, ...]:
@@ -174,7 +167,7 @@ def pack_rewound(rewound: Sequence[RewoundInstance]) -> bytes:
 
 def _rewound(new: RewoundInstance) -> tuple[Any, ...]:
     row = new.row
-    fields, tags = _columns(row)
+    fields, tags = _columns(row, _raw)
     if new.custom_status is not None:
         fields += ("custom", new.custom_status)
     if new.recorded_at:
@@ -194,24 +187,28 @@ def _rewound(new: RewoundInstance) -> tuple[Any, ...]:
     )
 
 
-def _columns(new: NewInstance) -> tuple[list[Any], msgspec.Raw | bool]:
-    """The fields of a new row that are not the same for all, and its tags once more."""
+def _columns(new: NewInstance, packed: Callable[[bytes], Any]) -> tuple[list[Any], Any]:
+    """The fields of a new row that are not the same for all, and its tags once more.
+
+    Args:
+        packed: how bytes are sent.
+    """
     fields: list[Any] = ["start", new.start_at]
-    tags: msgspec.Raw | bool = False
+    tags: Any = False
     if new.version is not None:
         fields += ("version", new.version)
     if new.input is not None:
         fields += ("input", new.input)
     if new.tags is not None:
-        tags = _raw(pack_value(new.tags))
+        tags = packed(pack_value(new.tags))
         fields += ("tags", tags)
     if new.parent is not None:
-        fields += ("parent", _raw(pack_value(new.parent)), "pid", new.parent.instance_id)
+        fields += ("parent", packed(pack_value(new.parent)), "pid", new.parent.instance_id)
     return fields, tags
 
 
 def _create(new: NewInstance) -> tuple[Any, ...]:
-    fields, tags = _columns(new)
+    fields, tags = _columns(new, _raw)
     return (
         new.instance_id,
         new.execution_id,

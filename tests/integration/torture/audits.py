@@ -41,8 +41,8 @@ def check_file(file: Path) -> None:
     with closing(sqlite3.connect(file, timeout=30.0)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         gaps = database.execute(
-            "SELECT instance, count(*), min(sequence), max(sequence) FROM history "
-            "GROUP BY instance HAVING min(sequence) <> 0 OR max(sequence) + 1 <> count(*)"
+            "SELECT entry >> 26 AS instance FROM history GROUP BY instance "
+            "HAVING min(entry) <> instance << 26 OR max(entry) + 1 <> min(entry) + count(*)"
         ).fetchall()
         assert gaps == [], "histories have gaps"
         for table in ("inbox", "activities"):

@@ -16,7 +16,7 @@ from durabletask.store import FINISHED_STATUSES, CommitResult
 from durabletask.stores.sqlite.changes import changed
 from durabletask.stores.sqlite.erase import erase
 from durabletask.stores.sqlite.lanes import fenced, is_live
-from durabletask.stores.sqlite.schema import REWAKE
+from durabletask.stores.sqlite.schema import REWAKE, THEIR_ENTRIES, entry
 from durabletask.stores.sqlite.standing import Owned, Standing, may_replace, mentioned
 from durabletask.stores.sqlite.values import encode, numbers
 
@@ -220,7 +220,7 @@ class Application:
         for turn in turns:
             row = self._owned_row(turn)
             ordinal = row.ordinal
-            chunks.append((ordinal, turn.sequence, turn.recorded_at, turn.chunk))
+            chunks.append((entry(ordinal, turn.sequence), turn.recorded_at, turn.chunk))
             if turn.consumed or turn.timers:
                 consumed += [(message_id, ordinal) for message_id in turn.consumed]
                 timers += [message_row(ordinal, timer, self._now, 1) for timer in turn.timers]
@@ -260,7 +260,7 @@ class Application:
 
     def _append(self, chunks: list[tuple[Any, ...]]) -> None:
         try:
-            self._database.spread("INSERT INTO history VALUES ", "(?,?,?,?)", chunks)
+            self._database.spread("INSERT INTO history VALUES ", "(?,?,?)", chunks)
         except sqlite3.IntegrityError as error:
             raise LaneFencedError(
                 f"a turn of the batch of lane {self._lane} is in the history already, so somebody "
@@ -294,7 +294,7 @@ class Application:
             self._database.run(f"DELETE FROM inbox WHERE instance IN {THESE}", (numbers(ended),))
         if renewed:
             these = (numbers(renewed),)
-            self._database.run(f"DELETE FROM history WHERE instance IN {THESE}", these)
+            self._database.run(f"DELETE FROM history WHERE {THEIR_ENTRIES}", these)
             self._database.run(f"DELETE FROM inbox WHERE bound AND instance IN {THESE}", these)
 
     # --- messages ------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ STATEMENTS = 512
 
 PAGE = 8192
 
-PAGES_PER_COMMIT = 3
-"""A small commit writes the lane's page, the history's right edge and one of its index."""
+PAGES_PER_COMMIT = 2
+"""A small commit writes the lane's page and one of the history."""
 
 SHORTEST_PAUSE = 0.0005
 LONGEST_PAUSE = 0.005

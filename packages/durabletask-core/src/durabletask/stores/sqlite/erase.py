@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.stores.sqlite.schema import THEIR_ENTRIES
 from durabletask.stores.sqlite.values import numbers
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["erase"]
 
 STATEMENTS = (
-    "DELETE FROM history WHERE instance IN (SELECT value FROM json_each(?))",
+    f"DELETE FROM history WHERE {THEIR_ENTRIES}",
     "DELETE FROM inbox WHERE instance IN (SELECT value FROM json_each(?))",
     "DELETE FROM activities WHERE instance IN (SELECT value FROM json_each(?))",
     "DELETE FROM instances WHERE ordinal IN (SELECT value FROM json_each(?))",

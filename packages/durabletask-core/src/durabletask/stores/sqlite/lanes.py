@@ -12,7 +12,7 @@ import msgspec
 
 from durabletask.errors import LaneFencedError
 from durabletask.store import CommitResult, LaneKey, LaneStanding
-from durabletask.stores.sqlite.schema import REWAKE
+from durabletask.stores.sqlite.schema import REWAKE, SEQUENCE_BITS
 from durabletask.stores.sqlite.values import decode_result, microseconds, names, numbers
 
 if TYPE_CHECKING:
@@ -198,8 +198,8 @@ def is_written(database: Database, hub: int, turn: Turn) -> bool:
         wanted = "SELECT 1 FROM instances WHERE hub = ? AND instance_id = ? AND execution_id = ?"
         return bool(database.rows(wanted, (hub, turn.instance_id, turn.next.execution_id)))
     wanted = (
-        "SELECT 1 FROM history JOIN instances ON ordinal = instance "
-        "WHERE hub = ? AND instance_id = ? AND execution_id = ? AND sequence = ?"
+        f"SELECT 1 FROM instances JOIN history ON entry = ordinal << {SEQUENCE_BITS} | ? "
+        "WHERE hub = ? AND instance_id = ? AND execution_id = ?"
     )
-    key = (hub, turn.instance_id, turn.execution_id, turn.sequence)
+    key = (turn.sequence, hub, turn.instance_id, turn.execution_id)
     return bool(database.rows(wanted, key))

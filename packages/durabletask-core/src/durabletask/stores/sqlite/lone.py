@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.stores.sqlite.changes import changed
 from durabletask.stores.sqlite.lanes import fenced
+from durabletask.stores.sqlite.schema import entry
 from durabletask.stores.sqlite.standing import Standing
 from durabletask.stores.sqlite.values import encode
 
@@ -28,7 +29,7 @@ __all__ = ["commit_lone"]
 
 LIVE = "WHERE EXISTS (SELECT 1 FROM lanes WHERE lane_id = ? AND epoch = ? AND hub = ?)"
 
-APPEND = f"INSERT INTO history SELECT ?, ?, ?, ? {LIVE}"
+APPEND = f"INSERT INTO history SELECT ?, ?, ? {LIVE}"
 
 BEGIN = (
     "INSERT INTO instances (hub, instance_id, execution_id, lane, freed_at, start_at, name, "
@@ -36,7 +37,7 @@ BEGIN = (
     f"SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? {LIVE}"
 )
 
-FIRST = "INSERT INTO history VALUES (last_insert_rowid(), ?, ?, ?)"
+FIRST = "INSERT INTO history VALUES (?, ?, ?)"
 
 CLEAR = "DELETE FROM inbox WHERE instance = ?"
 
@@ -63,7 +64,7 @@ def commit_lone(database: Database, hub: int, lane: LaneKey, lone: LoneTurn, own
     row = owned.get(turn.instance_id)
     if row is None or row.lane != lane.lane_id or row.execution_id != turn.execution_id:
         return False
-    chunk = (row.ordinal, turn.sequence, turn.recorded_at, turn.chunk, *key)
+    chunk = (entry(row.ordinal, turn.sequence), turn.recorded_at, turn.chunk, *key)
     if lone.is_append:
         return database.write_one(APPEND, chunk) == 1
     columns = changed(turn)
@@ -94,7 +95,7 @@ def _begin(database: Database, hub: int, lane: LaneKey, turn: Turn, new: NewInst
     ordinal = database.insert(BEGIN, (*row, lane.lane_id, lane.epoch, hub))
     if ordinal is None:
         raise fenced(lane)
-    database.run(FIRST, (turn.sequence, turn.recorded_at, turn.chunk))
+    database.run(FIRST, (entry(ordinal, turn.sequence), turn.recorded_at, turn.chunk))
     return Standing(ordinal, new.execution_id, lane.lane_id, first["status"], None)
 
 

@@ -9,6 +9,7 @@ import time
 from durabletask.errors import ArgumentTypeError, InvalidRequestError
 from durabletask.store import FINISHED_STATUSES, NewInstance
 from durabletask.stores.sqlite.faults import unavailable
+from durabletask.stores.sqlite.schema import entries
 from durabletask.stores.sqlite.values import encode
 
 __all__ = ["create_within"]
@@ -21,7 +22,7 @@ VALUES (:hub, :instance_id, :execution_id, 0, max(:now, :start_at), :now, :start
 """
 
 ERASE = (
-    "DELETE FROM {place}.history WHERE instance = ?",
+    f"DELETE FROM {{place}}.history WHERE {entries('?1')}",
     "DELETE FROM {place}.inbox WHERE instance = ?",
     "DELETE FROM {place}.activities WHERE instance = ?",
     "DELETE FROM {place}.instances WHERE ordinal = ?",

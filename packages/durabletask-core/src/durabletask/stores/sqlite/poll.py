@@ -19,7 +19,7 @@ from durabletask.store import (
     Work,
 )
 from durabletask.stores.sqlite.lanes import fenced, is_live
-from durabletask.stores.sqlite.schema import FIRST_MESSAGE
+from durabletask.stores.sqlite.schema import FIRST_MESSAGE, SEQUENCE_BITS, entries
 from durabletask.stores.sqlite.values import (
     decode_parent,
     decode_tags,
@@ -98,12 +98,13 @@ UPDATE instances SET lane = :lane, suspect = crashes >= :probation, wake_at = {F
 WHERE ordinal IN (SELECT value FROM json_each(:these))
 """
 
-CLAIMED = """
+CLAIMED = f"""
 SELECT ordinal, instance_id, execution_id, name, version, status, input, tags, parent,
-    start_at, created_at, busy, carryover, crashes, coalesce(h.sequence + 1, 0),
+    start_at, created_at, busy, carryover, crashes,
+    coalesce(h.entry - (ordinal << {SEQUENCE_BITS}) + 1, 0),
     coalesce(h.recorded_at, instances.recorded_at)
-FROM instances LEFT JOIN history AS h ON h.instance = ordinal
-    AND h.sequence = (SELECT max(sequence) FROM history WHERE instance = ordinal)
+FROM instances LEFT JOIN history AS h
+    ON h.entry = (SELECT max(entry) FROM history WHERE {entries("ordinal")})
 WHERE ordinal IN (SELECT value FROM json_each(:these))
 """
 

@@ -8,6 +8,7 @@ from durabletask.engine import to_micros
 from durabletask.store import InstanceRecord
 from durabletask.store.query import position_of, token_of
 from durabletask.stores.sqlite.erase import erase
+from durabletask.stores.sqlite.schema import entries
 from durabletask.stores.sqlite.values import decode_tags, encode
 
 if TYPE_CHECKING:
@@ -19,25 +20,23 @@ if TYPE_CHECKING:
 
 __all__ = ["find", "get", "histories", "purge"]
 
-COLUMNS = """
+COLUMNS = f"""
 SELECT instance_id, execution_id, name, version, status, created_at,
     coalesce((
-        SELECT h.recorded_at FROM history AS h WHERE h.instance = ordinal
-        ORDER BY h.sequence DESC LIMIT 1
+        SELECT h.recorded_at FROM history AS h WHERE {entries("ordinal")}
+        ORDER BY entry DESC LIMIT 1
     ), nullif(recorded_at, 0), created_at),
-    completed_at, failure, tags, parent_id, parked, {payloads}
+    completed_at, failure, tags, parent_id, parked, {{payloads}}
 FROM instances
 """
 
 WITH_PAYLOADS = COLUMNS.format(payloads="input, output, custom_status")
 WITHOUT_PAYLOADS = COLUMNS.format(payloads="NULL, NULL, NULL")
 
-CHUNKS = """
-SELECT chunk FROM history
-WHERE instance = (
-    SELECT ordinal FROM instances WHERE hub = ? AND instance_id = ? AND execution_id = ?
-)
-ORDER BY sequence
+CHUNKS = f"""
+SELECT chunk FROM instances CROSS JOIN history ON {entries("ordinal")}
+WHERE hub = ? AND instance_id = ? AND execution_id = ?
+ORDER BY entry
 """
 
 TAGGED = "EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ? AND value = ?)"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.stores.sqlite.commit import NEW_MESSAGE, message_row, places
 from durabletask.stores.sqlite.erase import erase
-from durabletask.stores.sqlite.schema import REWAKE
+from durabletask.stores.sqlite.schema import REWAKE, entry
 from durabletask.stores.sqlite.values import encode, numbers
 
 if TYPE_CHECKING:
@@ -52,13 +52,15 @@ def rewind(database: Database, hub: int, rewound: Sequence[RewoundInstance]) -> 
     messages: list[tuple[Any, ...]] = []
     for ordinal, new in enumerate(rewound, start=last + 1):
         rows.append(instance_row(hub, ordinal, new, now))
-        chunks += [(ordinal, n, new.recorded_at, chunk) for n, chunk in enumerate(new.chunks)]
+        chunks += [
+            (entry(ordinal, n), new.recorded_at, chunk) for n, chunk in enumerate(new.chunks)
+        ]
         messages += [
             message_row(ordinal, message, now, int(message.execution_id is not None))
             for message in new.messages
         ]
     database.spread(REWOUND, places(17), rows)
-    database.spread("INSERT INTO history VALUES ", places(4), chunks)
+    database.spread("INSERT INTO history VALUES ", places(3), chunks)
     database.spread(NEW_MESSAGE, places(5), messages)
     database.run(REWAKE, (numbers(range(last + 1, last + 1 + len(rows))),))
     return True

@@ -6,9 +6,9 @@ instance that is its first visible message; for one that nobody owns, the instan
 from when on, it may be claimed. Two partial indexes over it answer every poll, so that neither
 waiting instances nor due ones of other names cost anything. ``REWAKE`` is its only definition.
 
-``history`` is an ordinary rowid table: chunks are appended at its right edge, and only the narrow
-unique index is touched at random places. Its key is the instance's ordinal, which has one
-execution at a time: the chunks of the last one go in the transaction that starts the next.
+``history`` has one key, an integer made of the instance's ordinal and the chunk's sequence number,
+so that a chunk costs one page and no index, and those of an instance lie side by side. An ordinal
+has one execution at a time: the chunks of the last one go in the transaction that starts the next.
 An instance's last update is the clock of its last chunk, so a turn in mid-life changes no row of
 ``instances``; ``instances.recorded_at`` keeps the clock of an execution that ended.
 """
@@ -19,12 +19,23 @@ import sqlite3
 
 from durabletask.errors import BackendUnavailableError, SchemaVersionError
 
-__all__ = ["APPLICATION_ID", "FIRST_MESSAGE", "REWAKE", "SCHEMA_VERSION", "check", "create"]
+__all__ = [
+    "APPLICATION_ID",
+    "FIRST_MESSAGE",
+    "REWAKE",
+    "SCHEMA_VERSION",
+    "SEQUENCE_BITS",
+    "THEIR_ENTRIES",
+    "check",
+    "create",
+    "entries",
+    "entry",
+]
 
 APPLICATION_ID = 0x64746B31
 """Marks a file as ours ("dtk1"), also for the ``file`` command."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES = """
 CREATE TABLE hubs (
@@ -85,11 +96,9 @@ CREATE INDEX instances_children ON instances (hub, parent_id) WHERE parent_id IS
 CREATE INDEX instances_created ON instances (hub, created_at, instance_id);
 
 CREATE TABLE history (
-    instance INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
+    entry INTEGER PRIMARY KEY,
     recorded_at INTEGER NOT NULL,
-    chunk BLOB NOT NULL,
-    UNIQUE (instance, sequence)
+    chunk BLOB NOT NULL
 ) {strict};
 
 CREATE TABLE inbox (
@@ -121,13 +130,32 @@ CREATE INDEX activities_claimed ON activities (lane) WHERE lane <> 0;
 CREATE INDEX activities_instance ON activities (instance);
 """
 
+SEQUENCE_BITS = 26
+"""A key of ``history`` leaves room for so many turns of an execution, and 2**37 instances."""
+
+
+def entry(ordinal: int, sequence: int) -> int:
+    """The key of a chunk of history."""
+    return ordinal << SEQUENCE_BITS | sequence
+
+
+def entries(ordinal: str) -> str:
+    """The condition for the chunks of one instance; ``ordinal`` is SQL for its ordinal."""
+    return f"entry >= {ordinal} << {SEQUENCE_BITS} AND entry < ({ordinal} + 1) << {SEQUENCE_BITS}"
+
+
+THEIR_ENTRIES = (
+    f"entry IN (SELECT entry FROM json_each(?) CROSS JOIN history ON {entries('json_each.value')})"
+)
+"""The condition for the chunks of the instances whose ordinals are in a JSON array."""
+
 FIRST_MESSAGE = "(SELECT min(visible_at) FROM inbox WHERE instance = instances.ordinal)"
 
 REWAKE = f"""
 UPDATE instances SET wake_at = CASE
     WHEN completed_at IS NOT NULL OR parked IS NOT NULL THEN NULL
     WHEN lane <> 0 THEN {FIRST_MESSAGE}
-    WHEN NOT EXISTS (SELECT 1 FROM history WHERE instance = instances.ordinal)
+    WHEN NOT EXISTS (SELECT 1 FROM history WHERE {entries("instances.ordinal")})
         THEN max(freed_at, start_at)
     WHEN busy THEN freed_at
     ELSE max(freed_at, start_at, {FIRST_MESSAGE})

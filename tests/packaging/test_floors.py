@@ -41,7 +41,7 @@ DEFERRED = {
 DRIVERS = {
     "grpc": {"google", "grpc", "grpc_health", "grpc_reflection"},
     "postgres": {"asyncpg"},
-    "redis": {"redis"},
+    "redis": {"hiredis", "redis"},
 }
 """By component of a backend: the libraries that its distribution requires."""
 

@@ -16,7 +16,7 @@ from tests.servers.redis import RedisServer
 from durabletask.errors import BackendUnavailableError, LaneFencedError
 from durabletask.redis import line, scripts
 from durabletask.redis.scripts import Script
-from durabletask.testing.conformance.store.driver import LaneDriver, message, turn
+from durabletask.testing.conformance.store.driver import LaneDriver, instance, message, turn
 
 from .hubs import fresh_hub, keys_of, store_on
 
@@ -103,6 +103,43 @@ async def writes_that_were_lost(scene: Scene) -> None:
                 await lane.commit(messages=[message(name, "and the next")])
 
 
+async def a_loss_while_nothing_is_written(scene: Scene) -> None:
+    """**turn-single** A lane that waits for what follows from a lost turn learns of the loss."""
+    lane = await LaneDriver.open(scene.store)
+    await lane.run("a")
+    before = scene.snapshot()
+    await lane.commit(turns=[turn("a", 1, update=None)])
+    scene.go_back(before)
+    with pytest.raises(LaneFencedError, match="lost writes"):
+        await lane.poll()
+
+
+async def a_claim_that_was_lost(scene: Scene) -> None:
+    """**turn-single** A lane that works on what others may be given learns of the loss."""
+    lane, other = await LaneDriver.open(scene.store), await LaneDriver.open(scene.store)
+    await other.commit(creates=[instance("a")])
+    before = scene.snapshot()
+    assert await lane.claims() == ["a"]
+    scene.go_back(before)
+    with pytest.raises(LaneFencedError, match="lost writes"):
+        await lane.poll()
+
+
+async def a_message_after_a_lost_one(scene: Scene) -> None:
+    """**inbox-order** Who has read a message that was lost does not consume another one for it."""
+    lane, sender = await LaneDriver.open(scene.store), await LaneDriver.open(scene.store)
+    await lane.run("a")
+    before = scene.snapshot()
+    await sender.commit(messages=[message("a", "lost")])
+    [lost] = await lane.inbox("a")
+    scene.go_back(before)
+    other = await LaneDriver.open(scene.store)
+    await other.commit(messages=[message("a", "kept")])
+    with suppress(LaneFencedError):
+        await lane.commit(turns=[turn("a", 1, consumed=[lost.message_id])])
+    assert await lane.bodies("a") == ["kept"], "the wrong one was consumed"
+
+
 async def a_batch_that_is_half_good(scene: Scene) -> None:
     """**turn-atomic** Of a batch that is refused nothing is written."""
     lane = await LaneDriver.open(scene.store)
@@ -128,6 +165,9 @@ async def a_stolen_message(scene: Scene) -> None:
 
 CHECK_EPOCH = "if standing[1] ~= epoch then return {'lane', standing[1] or ''} end"
 CHECK_BATCHES = "if standing[2] ~= acknowledged then return {'gap', standing[2]} end"
+CHECK_ACKNOWLEDGED = "if tonumber(standing[3]) < acknowledged then"
+CHECK_POLLS = "if last < seen then return {'gap', 'poll', seen, last} end"
+COUNT = "(counter or tonumber(call('GET', prefix .. 'numbers') or 0)) + 1"
 CHECK_TURNS = "if tip.turns ~= sequence then return {'clash', id, sequence, tip.turns} end"
 CHECK_MESSAGES = "if not instant or used[message] then"
 APPEND_LANE = "if standing[1] ~= ARGV[2] or standing[2] ~= ARGV[3] then return 0 end"
@@ -154,6 +194,15 @@ MUTATIONS: dict[str, tuple[Scenario, Mutation]] = {
     "no count of batches in append": (
         writes_that_were_lost,
         (("append", APPEND_LANE, "if standing[1] ~= ARGV[2] then return 0 end"),),
+    ),
+    "no count of batches in poll": (
+        a_loss_while_nothing_is_written,
+        (("poll", CHECK_ACKNOWLEDGED, "if false then"),),
+    ),
+    "no count of polls": (a_claim_that_was_lost, (("poll", CHECK_POLLS, ""),)),
+    "no clock in numbers": (
+        a_message_after_a_lost_one,
+        (("commit", f"math.max({COUNT}, now)", COUNT),),
     ),
     "one pass": (
         a_batch_that_is_half_good,

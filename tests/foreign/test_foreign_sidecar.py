@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from tests.servers.ports import free_port
 
 from durabletask import task
 from durabletask.client import TaskHubClient
@@ -113,9 +113,7 @@ async def hub(
     start: Callable[..., Any], request: pytest.FixtureRequest
 ) -> AsyncIterator[TaskHubClient]:
     """A client on a foreign sidecar with a worker of ours."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     start("python", f"localhost:{port}", "default", "sidecar")
     url = f"grpc://localhost:{port}"
     kept = 0 if request.param == "evicting" else 1000

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest_asyncio.fixture
 async def store(server_url: str) -> AsyncIterator[RedisStore]:
-    """A store whose server has proved quick."""
+    """A store whose server has proved quick, and counts as quick whatever this machine does."""
     opened = store_on(server_url, fresh_hub())
     await opened.open()
     direct = opened._open.direct
@@ -31,6 +31,7 @@ async def store(server_url: str) -> AsyncIterator[RedisStore]:
         while not direct.is_ready:
             direct.took(0.0)
             await asyncio.sleep(0.001)
+    direct.took = lambda seconds: None
     yield opened
     await opened.close()
 

@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.servers.ports import free_port
 from tests.servers.proxy import Proxy
-from tests.servers.redis import PATIENCE, RedisServer, free_port
+from tests.servers.redis import PATIENCE, RedisServer
 
 from durabletask.testing.conformance.store.driver import LaneDriver, turn
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from tests.servers.ports import free_port
 from tests.servers.proxy import Proxy
-from tests.servers.redis import RedisServer, free_port
+from tests.servers.redis import RedisServer
 
 from durabletask.errors import (
     BackendUnavailableError,

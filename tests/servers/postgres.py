@@ -13,7 +13,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+from .ports import free_port
 from .releases import WITH_TLS, fetched
 
 __all__ = ["PostgresServer", "binaries", "running_server", "server_folder", "server_user"]
@@ -116,7 +116,7 @@ class PostgresServer:
         initdb: Sequence[str] = (),
         **settings: str,
     ) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.folder = folder
         self._data = data or folder / "data"
         self._initdb = initdb
@@ -274,13 +274,6 @@ class PostgresServer:
 
     def _last_words(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def server_user() -> str | None:

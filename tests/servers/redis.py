@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 import redis
 
+from .ports import free_port
 from .redis_binary import redis_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 20.0
-
-
-def free_port() -> int:
-    """A port that nobody listens on now, with room for a Cluster's bus ten thousand above."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port < 55_000:
-            return port
 
 
 class RedisServer:

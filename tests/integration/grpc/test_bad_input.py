@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 import pytest_asyncio
+from tests.servers.ports import free_port
 
 from durabletask import task
 from durabletask.client import TaskHubClient
@@ -46,13 +46,6 @@ def quick(ctx: task.OrchestrationContext, value: Any) -> Any:
 async def echo(ctx: task.ActivityContext, value: Any) -> Any:
     """Gives back what it gets."""
     return value
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest_asyncio.fixture

@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import socket
 import sys
 from pathlib import Path
 from typing import Self
+
+from tests.servers.ports import free_port
 
 from durabletask.grpc import Sidecar, SidecarOptions
 from durabletask.store import StoreOptions
@@ -30,9 +31,7 @@ class SidecarProcess:
         self._place = place
         self._options = options
         self._process: WorkerProcess | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     async def start(self) -> None:
         """Start it and wait until it listens."""

@@ -382,3 +382,51 @@ def test_what_is_asked_for_once_more_is_no_mismatch(run):
     r.history.remove(NEWS)
     with pytest.raises(NonDeterminismError):
         r.replay()
+
+
+def test_a_retry_that_succeeded_after_the_failure_is_not_given_again(run):
+    """**rewind** Nobody asked for it because of the failure, so it stays, and counts once."""
+
+    def body(ctx):
+        try:
+            return (yield task.when_all([work(ctx, retry_policy=TWICE), work(ctx)]))
+        except task.TaskFailedError:
+            yield work(ctx, "apologise")
+            raise
+
+    r = run(body)
+    r.start()
+    r.turn(h.TaskFailed(1, NO))  # timer 3
+    r.turn(h.TimerFired(3, 0), h.TaskFailed(2, FailureDetails("x.Bad", "bad")))
+    r.turn(h.TaskCompleted(1, "1"))
+    r.turn(h.TaskCompleted(4))
+    assert rewind(r) == []
+    assert unfinished(r) == [2]
+    assert [e for e in r.history if isinstance(e, h.TaskCompleted)] == [h.TaskCompleted(1, "1")]
+    r.turn(h.TaskCompleted(2, "2"))
+    assert r.output == [1, 2]
+
+
+def test_a_retry_that_is_taken_back_takes_its_result_along(run):
+    """**rewind** No result comes before the attempt that it is the result of."""
+
+    def body(ctx):
+        tried, plain = work(ctx, retry_policy=TWICE), work(ctx)
+        try:
+            first = yield plain
+        except task.TaskFailedError:
+            yield work(ctx, "apologise")
+            yield tried
+            raise
+        return [first, (yield tried)]
+
+    r = run(body)
+    r.start()
+    r.turn(h.TaskFailed(1, NO))  # timer 3
+    r.turn(h.TimerFired(3, 0), h.TaskFailed(2, FailureDetails("x.Bad", "bad")))
+    r.turn(h.TaskCompleted(1, "1"), h.TaskCompleted(4))
+    assert [type(action) for action in rewind(r)] == [ScheduleTask]
+    assert sorted(unfinished(r)) == [1, 2]
+    assert not any(isinstance(event, h.TaskCompleted) for event in r.history)
+    r.turn(h.TaskCompleted(2, "2"), h.TaskCompleted(1, "1"))
+    assert r.output == [2, 1]

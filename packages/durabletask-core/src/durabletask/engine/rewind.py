@@ -5,9 +5,9 @@ Pure: the history of a FAILED execution in, what its rewound successor begins wi
 A body is replayed against its history call by call, so nothing may stay in it that the body asked
 for because of a result that goes. Hence three parts, from the end backwards:
 
-* From the *cut* on, what the body asked for goes with all that came of it. What came in for other
-  reasons is kept and given to the body anew, as events of the first turn after the rewind: it may
-  well do something else with them now.
+* From the *cut* on, what the body asked for goes with all that came of it, and so do attempts that
+  were sent again there. What came in for other reasons is kept and given to the body anew, as
+  events of the first turn after the rewind: it may well do something else with them now.
 * Before the cut lie turns in which only retries were sent. No body asked for those, so the turns
   stay as they are, less the results that failed for good.
 * Everything earlier stays as it is. Failures there were dealt with: the body went on after them.
@@ -85,13 +85,13 @@ def rewound(history: Sequence[HistoryEvent], news: ExecutionRewound) -> RewoundH
     culprit = _culprit(turns, _causes(history))
     if culprit < start:
         # It failed of a result after which the body has asked for more, compensations perhaps.
-        start, cut = _reach(turns, schedule, culprit)
+        start, cut = _reach(turns, schedule, _next_asking(turns, schedule, culprit))
     kept = turns[:cut]
     for position in range(start, cut):
         kept[position] = [
             event for event in turns[position] if not schedule.gives_up(event, position)
         ]
-    received = _received(turns, cut, news)
+    received = _received(turns, cut, schedule, news)
     return RewoundHistory(_with_origins(kept, received, news), received)
 
 
@@ -136,6 +136,10 @@ class _Schedule:
         """Whether the event of this turn is a failure after which the call was not sent again."""
         return isinstance(event, _FAILED) and self._last.get(event.task_id, -1) <= position
 
+    def is_sent(self, task_id: int, cut: int) -> bool:
+        """Whether a call was sent, perhaps once more, in the turn ``cut`` or later."""
+        return self._last.get(task_id, -1) >= cut
+
     def only_retries(self, turn: Turn, position: int) -> bool:
         """Whether the body asked for nothing in this turn.
 
@@ -173,6 +177,13 @@ def _reach(turns: list[Turn], schedule: _Schedule, end: int) -> tuple[int, int]:
         if any(schedule.gives_up(event, at) for event in turns[at]):
             start = at
     return start, cut
+
+
+def _next_asking(turns: list[Turn], schedule: _Schedule, position: int) -> int:
+    """The first turn from ``position`` on in which the body asked for something, or the last."""
+    while position < len(turns) - 1 and schedule.only_retries(turns[position], position):
+        position += 1
+    return position
 
 
 def _causes(history: Sequence[HistoryEvent]) -> list[FailureDetails]:
@@ -235,7 +246,10 @@ def _with_origins(
     ]
 
 
-def _received(turns: list[Turn], cut: int, news: ExecutionRewound) -> list[HistoryEvent]:
+def _received(
+    turns: list[Turn], cut: int, schedule: _Schedule, news: ExecutionRewound
+) -> list[HistoryEvent]:
+    """What came in from the cut on, less the answers to what was asked for or retried there."""
     asked = {event.task_id for turn in turns[:cut] for event in turn if isinstance(event, _ASKED)}
     began: list[HistoryEvent] = []
     told: list[HistoryEvent] = []
@@ -244,7 +258,9 @@ def _received(turns: list[Turn], cut: int, news: ExecutionRewound) -> list[Histo
             if isinstance(event, (ExecutionStarted, ExecutionRewound)):
                 began.append(event)
             elif isinstance(event, _TOLD) or (
-                isinstance(event, _ANSWERS) and event.task_id in asked
+                isinstance(event, _ANSWERS)
+                and event.task_id in asked
+                and not schedule.is_sent(event.task_id, cut)
             ):
                 told.append(event)
     return [*began, news, *told]

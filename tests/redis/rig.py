@@ -184,8 +184,7 @@ class Rig:
         """Wait until nothing goes on: an end that was heard and lost is come to once more."""
         while True:
             with suppress(BackendUnavailableError):
-                states = (await Survey.of(client)).states.values()
-                if all(state.runtime_status.is_finished for state in states):
+                if all([s.runtime_status.is_finished async for s in client.iter_orchestrations()]):
                     return
             await asyncio.sleep(0.1)
 

@@ -18,11 +18,12 @@ def free_port() -> int:
     """
     while True:
         port = LOWEST + secrets.randbelow(HIGHEST - LOWEST)
-        if _is_free(port) and _is_free(port + BUS):
+        if is_free(port) and is_free(port + BUS):
             return port
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
     with socket.socket() as probe:
         # Connections that have ended linger on a port that can be listened on.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -11,7 +11,6 @@ import dataclasses
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.servers.ports import is_free
 
 from durabletask import task
 from durabletask.azuremanaged import DurableTaskSchedulerClient, DurableTaskSchedulerWorker
@@ -76,17 +76,6 @@ def blocks() -> list[Block]:
 
 BLOCKS = blocks()
 PROGRAMS = [block for block in BLOCKS if block.is_program]
-
-
-def is_free(port: int) -> bool:
-    """Whether nobody listens on a port of this machine."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from durabletask.stores.sqlite.schema import SEQUENCE_BITS
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
@@ -41,8 +43,9 @@ def check_file(file: Path) -> None:
     with closing(sqlite3.connect(file, timeout=30.0)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         gaps = database.execute(
-            "SELECT entry >> 26 AS instance FROM history GROUP BY instance "
-            "HAVING min(entry) <> instance << 26 OR max(entry) + 1 <> min(entry) + count(*)"
+            f"SELECT entry >> {SEQUENCE_BITS} AS instance FROM history GROUP BY instance "
+            f"HAVING min(entry) <> instance << {SEQUENCE_BITS} "
+            "OR max(entry) + 1 <> min(entry) + count(*)"
         ).fetchall()
         assert gaps == [], "histories have gaps"
         for table in ("inbox", "activities"):

@@ -115,6 +115,20 @@ def with_server(check: Callable[[asyncio.Runner, Sidecar, grpc.aio.Channel], Non
             runner.run(server.__aexit__(None, None, None))
 
 
+def troubles(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What was logged as an error or with a traceback.
+
+    gRPC's one poller serves all event loops of a process, and logs on the loop of this test what
+    came too late for a loop that an earlier test has closed.
+    """
+    return [
+        record
+        for record in caplog.records
+        if record.exc_info or record.levelno >= logging.ERROR
+        if not (record.name == "asyncio" and "PollerCompletionQueue" in record.getMessage())
+    ]
+
+
 @pytest.mark.parametrize("path", CALLS)
 def test_every_request_gets_an_answer(path: str, caplog: pytest.LogCaptureFixture) -> None:
     """A response, or a status that names what is wrong with the request."""
@@ -135,7 +149,7 @@ def test_every_request_gets_an_answer(path: str, caplog: pytest.LogCaptureFixtur
         garbage()
 
     with_server(check)
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not troubles(caplog)
 
 
 METADATA = st.lists(
@@ -179,7 +193,7 @@ def test_metadata_is_data(name: str, caplog: pytest.LogCaptureFixture) -> None:
         schema()
 
     with_server(check)
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not troubles(caplog)
 
 
 # --- a worker that answers anything -------------------------------------------------------------
@@ -269,7 +283,7 @@ def test_a_turn_may_be_answered_with_anything(caplog: pytest.LogCaptureFixture) 
         runner.run(check_histories(sidecar))
 
     with_server(check)
-    assert not [record for record in caplog.records if record.exc_info]
+    assert not troubles(caplog)
 
 
 async def answer_activity(
@@ -304,4 +318,4 @@ def test_an_activity_may_be_answered_with_anything(caplog: pytest.LogCaptureFixt
         schema()
 
     with_server(check)
-    assert not [record for record in caplog.records if record.exc_info]
+    assert not troubles(caplog)

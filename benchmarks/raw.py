@@ -67,7 +67,7 @@ def sqlite_connection(path: Path, synchronous: str) -> sqlite3.Connection:
     """A connection to a new file with the settings of the SQLite store's writing connection."""
     connection = sqlite3.connect(path, isolation_level=None)
     for setting in (
-        "page_size = 8192",
+        "page_size = 4096",
         "journal_mode = WAL",
         f"synchronous = {synchronous}",
         "wal_autocheckpoint = 0",

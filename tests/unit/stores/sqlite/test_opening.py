@@ -86,7 +86,7 @@ class TestNewFile:
             value(path, f"PRAGMA {name}")
             for name in ("application_id", "user_version", "page_size", "journal_mode")
         ]
-        assert found == [schema.APPLICATION_ID, schema.SCHEMA_VERSION, 8192, "wal"]
+        assert found == [schema.APPLICATION_ID, schema.SCHEMA_VERSION, 4096, "wal"]
 
     async def test_tables_are_strict(self, store: SQLiteStore, path: Path) -> None:
         """A wrong type cannot get into a column where the linked SQLite can prevent it."""

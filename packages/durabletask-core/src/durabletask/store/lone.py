@@ -6,17 +6,19 @@ many needs, and a store that takes this short way answers a lone instance in hal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from durabletask.store.batch import FINISHED_STATUSES
+import msgspec
+
+from durabletask.store.batch import FINISHED_STATUSES, NewInstance, Turn
 
 if TYPE_CHECKING:
-    from durabletask.store.batch import Batch, NewInstance, Turn
+    from durabletask.store.batch import Batch
 
 __all__ = ["LoneTurn", "lone_turn"]
 
 
-class LoneTurn(NamedTuple):
+class LoneTurn(msgspec.Struct, frozen=True, gc=False):
     """The only content of a batch: a turn that writes to its own instance alone.
 
     It consumes nothing, sends nothing, sets no timer and begins no other execution.

@@ -122,7 +122,7 @@ def alone(
     lane: LaneKey, lone: LoneTurn, owned: Mapping[str, Owned], ordinals: Sequence[int]
 ) -> Encoding:
     """The shortest calls there are, for an instance that runs by itself."""
-    turn, new = lone
+    turn, new = lone.turn, lone.new
     instance_id = turn.instance_id
     mask, status, busy, output, failure, custom_status = changed(turn)
     if new is not None:

@@ -122,7 +122,7 @@ def lone_call(
     lone = lone_turn(batch)
     if lone is None or (lone.new is None) != bool(lone.turn.sequence):
         return None
-    turn, new = lone
+    turn, new = lone.turn, lone.new
     lane = batch.lane
     head = (
         *(lane.lane_id, lane.epoch, acknowledged, batch.number, hint),

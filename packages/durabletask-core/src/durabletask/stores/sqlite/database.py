@@ -24,10 +24,10 @@ T = TypeVar("T")
 STATEMENTS = 512
 """Size of the statement cache. Preparing one costs more than running it."""
 
-PAGE = 8192
+PAGE = 4096
 
-PAGES_PER_COMMIT = 2
-"""A small commit writes the lane's page and one of the history."""
+PAGES_PER_COMMIT = 4
+"""About what a small commit writes: one for a turn in mid-life, five for the first of an instance."""
 
 SHORTEST_PAUSE = 0.0005
 LONGEST_PAUSE = 0.005
@@ -225,7 +225,10 @@ class Database:
         SQLite could wait by itself, but then it would do so on the event loop's thread too.
         """
         execute = self.connection.execute
-        deadline = time.monotonic() + self._options.busy_timeout if wait else 0.0
+        if not wait:
+            execute("BEGIN IMMEDIATE")
+            return
+        deadline = time.monotonic() + self._options.busy_timeout
         pause = SHORTEST_PAUSE
         while True:
             try:

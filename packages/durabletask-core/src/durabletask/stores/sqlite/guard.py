@@ -45,7 +45,10 @@ def is_vulnerable(version: tuple[int, int, int]) -> bool:
 
 
 class Writing:
-    """Holds the lock of a commit. Written out, because every commit goes through it."""
+    """Holds the lock of a commit. Written out, because every commit goes through it.
+
+    It keeps nothing of its own, so one object serves any number of commits.
+    """
 
     __slots__ = ("_file", "_wait")
 
@@ -85,12 +88,14 @@ class CommitGuard:
         self._path = path
         self._version = version
         self._file: SideFile | None = None
+        self._at_once = Writing(None, 0.0)
 
     def open(self) -> None:
         """Create the side file if the linked version needs it. Says so once per process."""
         if self._file is not None or not is_vulnerable(self._version):
             return
         self._file = SideFile(f"{self._path}.lock")
+        self._at_once = Writing(self._file, 0.0)
         if self._version not in _warned:
             _warned.add(self._version)
             logger.info(
@@ -106,6 +111,7 @@ class CommitGuard:
         if self._file is not None:
             self._file.close()
             self._file = None
+            self._at_once = Writing(None, 0.0)
 
     def writing(self, wait: float) -> Writing:
         """A context that holds off checkpoints during a write transaction.
@@ -113,7 +119,7 @@ class CommitGuard:
         Entering it raises:
             BackendUnavailableError: a checkpoint has been running for ``wait`` seconds.
         """
-        return Writing(self._file, wait)
+        return Writing(self._file, wait) if wait else self._at_once
 
     @contextmanager
     def checkpointing(self, wait: float) -> Iterator[bool]:

@@ -74,6 +74,8 @@ class SideFile:
     def _take(self, *, exclusive: bool, wait: float) -> bool:
         if self._file is None:
             return False
+        if lock(self._file, exclusive=exclusive):
+            return True
         deadline = time.monotonic() + wait
         while not lock(self._file, exclusive=exclusive):
             if time.monotonic() >= deadline:

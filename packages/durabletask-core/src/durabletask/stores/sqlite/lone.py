@@ -55,7 +55,7 @@ def commit_lone(database: Database, hub: int, lane: LaneKey, lone: LoneTurn, own
         BackendUnavailableError, LaneFencedError: nothing was written.
         UnknownCommitError: only a new connection can tell whether it was.
     """
-    turn, new = lone
+    turn, new = lone.turn, lone.new
     key = (lane.lane_id, lane.epoch, hub)
     if new is not None:
         begin = partial(_begin, database, hub, lane, turn, new)

@@ -190,13 +190,15 @@ class SQLiteStore(Store):
 
     def commit_now(self, batch: Batch) -> CommitResult | None:
         running = self._running
-        if running is None or not (running.pace.is_quick and is_small(batch)):
+        if running is None or not running.pace.is_quick:
+            return None
+        lone = lone_turn(batch)
+        if lone is None and not is_small(batch):
             return None
         database = running.writer.borrow()
         if database is None:
             return None
         try:
-            lone = lone_turn(batch)
             if lone is not None and running.lone_commit(batch.lane, lone, database):
                 return CLEAN
             return running.small_commit(batch, database, wait=False)
@@ -342,7 +344,6 @@ class Running:
         except UnknownCommitError:
             self.owned.pop(lane.lane_id, None)
             raise
-        self.upkeep.active()
         self.pace.took(time.perf_counter() - began)
         return True
 

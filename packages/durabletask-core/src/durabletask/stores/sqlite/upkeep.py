@@ -1,9 +1,9 @@
 """What the writing thread does between batches: look for others' commits, and checkpoint.
 
 SQLite has no notifications. ``PRAGMA data_version`` is the next best thing: it changes when
-another connection has committed, and costs microseconds. A busy writer looks every 2 ms, and an
-idle one as often as 2 % of the idle time allows: every 2 ms just after some activity, every
-40 ms later on.
+another connection has committed, and costs microseconds. A busy writer looks every 2 ms, or 5 ms
+if the event loop would have to wait for it; an idle one as often as 2 % of the idle time allows:
+every 2 ms just after some activity, every 40 ms later on.
 
 Checkpoints never run inside a commit, where they would make one batch in some hundreds wait for
 tens of milliseconds: the writer makes them when nothing waits, or when the log has grown by
@@ -31,6 +31,9 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 SHORTEN_BYTES = 32 * 1024 * 1024
 LOAN_SECONDS = 0.02
 """For so long after a loan the thread leaves the connection alone."""
+
+LOAN_PAUSE = 0.005
+"""Seconds between two looks for others' commits while the event loop commits by itself."""
 
 QUIET_SECONDS = 1.0
 """Without work for so long, what the log holds is copied into the file."""
@@ -60,10 +63,15 @@ class Upkeep:
         return not self._due and time.monotonic() - self._lent_at < LOAN_SECONDS
 
     def after_loan(self, database: Database) -> None:
-        """Look for others' commits if it is time; a checkpoint, which takes long, waits."""
-        self._lent_at = time.monotonic()
-        if self._lent_at >= self._next_look_at:
+        """Look for others' commits if it is time; a checkpoint, which takes long, waits.
+
+        What the connection is lent for is a commit. Looking takes a tenth of one, and the event
+        loop waits for it; so it looks less often than the thread would.
+        """
+        now = self._active_at = self._lent_at = time.monotonic()
+        if now >= self._next_look_at:
             self._look(database, lent=True)
+            self._next_look_at = now + LOAN_PAUSE
 
     def after_job(self, database: Database) -> float:
         """Do the chores if they are due.

@@ -120,6 +120,7 @@ async def test_the_url_reaches_the_store(postgres, options):
         ("schema=pg_x", "pg_"),
         ("schema=a%22b", "no name"),
         ("pooling=maybe", "'auto' or 'session' or 'transaction'"),
+        ("spin=-1", "from 0 to 1"),
         ("keepalives=1", "cannot do what 'keepalives'"),
         ("shcema=x", "did you mean 'schema'"),
         ("connect_timeout=0", "no number of seconds"),

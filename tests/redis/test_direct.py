@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,14 +27,19 @@ async def store(server_url: str) -> AsyncIterator[RedisStore]:
     """A store whose server has proved quick, and counts as quick whatever this machine does."""
     opened = store_on(server_url, fresh_hub())
     await opened.open()
-    direct = opened._open.direct
+    (await ready(opened)).took = lambda seconds: None
+    yield opened
+    await opened.close()
+
+
+async def ready(store: RedisStore) -> Any:
+    """The store's connection for commits in place, once there is one."""
+    direct = store._open.direct
     async with asyncio.timeout(10):
         while not direct.is_ready:
             direct.took(0.0)
             await asyncio.sleep(0.001)
-    direct.took = lambda seconds: None
-    yield opened
-    await opened.close()
+    return direct
 
 
 async def test_a_script_that_the_server_has_forgotten(store: RedisStore, server_url: str) -> None:
@@ -73,3 +79,19 @@ async def test_a_batch_goes_the_shortest_way(
     direct.run = noting  # type: ignore[method-assign]
     store.commit_now(lane.batch(**fields))
     assert ran == [script]
+
+
+@pytest.mark.parametrize("spin", [0.0, 0.001])
+async def test_an_answer_that_takes_longer_than_it_is_watched_for(
+    server_url: str, spin: float
+) -> None:
+    """It is waited for asleep, as without watching."""
+    opened = store_on(server_url, fresh_hub(), spin=spin)
+    await opened.open()
+    direct = await ready(opened)
+    connection = direct._connection
+    began = time.perf_counter()
+    assert direct._ask(connection, (b"BLPOP", b"a list that nobody has", b"0.05")) is None
+    assert time.perf_counter() - began >= 0.05
+    assert direct._ask(connection, (b"PING",)) == b"PONG"
+    await opened.close()

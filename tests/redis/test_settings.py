@@ -191,6 +191,7 @@ async def test_a_newer_hub(server: RedisServer) -> None:
         ("redis://localhost?durable=yes", "did you mean 'durability'"),
         ("redis://localhost?durability=maybe", "'fsync'"),
         ("redis://localhost?timeout=0", "timeout"),
+        ("redis://localhost?spin=2", "from 0 to 1"),
         ("redis://localhost?replicas=none", "whole number"),
         ("redis://localhost?tls_key=key.pem", "tls_certificate"),
         ("redis+sentinel://localhost", "names no service"),

@@ -30,9 +30,11 @@ from durabletask.store.record import (
     Unclaimed,
     Work,
 )
+from durabletask.store.vigil import SPIN_SECONDS, Vigil, give_way
 
 __all__ = [
     "FINISHED_STATUSES",
+    "SPIN_SECONDS",
     "ActivityRow",
     "Batch",
     "ClaimedActivity",
@@ -57,6 +59,8 @@ __all__ = [
     "StoreOptions",
     "Turn",
     "Unclaimed",
+    "Vigil",
     "Work",
+    "give_way",
     "lone_turn",
 ]

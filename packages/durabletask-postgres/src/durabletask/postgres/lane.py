@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from durabletask.postgres.encode import Encoding, Owned
 from durabletask.postgres.faults import FENCED
 from durabletask.postgres.link import Link
+from durabletask.store import Vigil
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -32,6 +33,7 @@ class LaneSession:
         polls, acked: number of the last poll, and of the last whose answer has arrived.
         holds: whether the connection holds the lane's advisory lock, as it should.
         sent: the last batch of which it is not known whether it was applied.
+        vigil: kept during commits of one turn.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class LaneSession:
         self.acked = 0
         self.holds = True
         self.sent: tuple[int, list[Encoding]] | None = None
+        self.vigil = Vigil(options.spin)
 
     async def _greet(self, connection: Connection) -> None:
         """Take the advisory lock anew, on a connection that replaces a broken one."""

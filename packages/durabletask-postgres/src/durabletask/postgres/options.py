@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from durabletask.errors import ConfigurationError
+from durabletask.store import SPIN_SECONDS
 
 __all__ = ["PostgresOptions"]
 
@@ -36,6 +37,8 @@ class PostgresOptions:
         command_timeout: for one call; after that the connection counts as broken. At least what
             the largest batch may take.
         read_patience: for so long a query is tried again while the server cannot be reached.
+        spin: a small commit that usually takes less is waited for awake, which makes it quicker
+            and costs processor time meanwhile; 0 is never. See ``durabletask.store.Vigil``.
 
     Raises:
         ConfigurationError: a value is unusable.
@@ -48,6 +51,7 @@ class PostgresOptions:
     connect_timeout: float = 10.0
     command_timeout: float = 30.0
     read_patience: float = 10.0
+    spin: float = SPIN_SECONDS
 
     def __post_init__(self) -> None:
         if not self.task_hub.strip() or "\0" in self.task_hub:
@@ -70,3 +74,5 @@ class PostgresOptions:
                 raise ConfigurationError(
                     f"{name}={value!r} is no number of seconds above 0, up to 3600"
                 )
+        if not 0 <= self.spin <= 1:
+            raise ConfigurationError(f"spin={self.spin!r} is no number of seconds from 0 to 1")

@@ -461,10 +461,13 @@ class Running:
         head = (self.hub, lane.lane_id, lane.epoch)
         if len(encodings) == 1:
             [encoding] = encodings
-            [row] = await session.link.call(
-                getattr(self.verbs, encoding.verb), *head, *encoding.arguments
-            )
-            return CLEAN if encoding.verb in LONE_TURNS else result_of(row)
+            statement = getattr(self.verbs, encoding.verb)
+            if encoding.verb in LONE_TURNS:
+                with session.vigil:
+                    await session.link.call(statement, *head, *encoding.arguments)
+                return CLEAN
+            [row] = await session.link.call(statement, *head, *encoding.arguments)
+            return result_of(row)
         answers = await session.link.calls(
             [(getattr(self.verbs, verb), (*head, *given)) for verb, given, _, _ in encodings]
         )

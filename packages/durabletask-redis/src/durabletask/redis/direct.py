@@ -24,6 +24,7 @@ from redis.retry import Retry
 from durabletask.redis.link import packed
 from durabletask.redis.scripts import script
 from durabletask.redis.trouble import LinkLostError
+from durabletask.store import give_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,10 +72,15 @@ def is_small(batch: Batch) -> bool:
 
 
 class Direct:
-    """A plain connection to where the hub is, and how quick the server has been lately."""
+    """A plain connection to where the hub is, and how quick the server has been lately.
 
-    def __init__(self, home: Home) -> None:
+    Args:
+        spin: seconds; if the server has lately been quicker, its answers are waited for awake.
+    """
+
+    def __init__(self, home: Home, spin: float) -> None:
         self._home = home
+        self._spin = spin
         self._kind = _PLAIN.get(home.address.kind)
         self._connection: AbstractConnection | None = None
         self._seconds = 2 * QUICK_SECONDS  # slow until proven quick
@@ -129,6 +135,8 @@ class Direct:
     def _ask(self, connection: AbstractConnection, command: tuple[Argument, ...]) -> Any:
         try:
             connection.send_packed_command([packed(command)], check_health=False)  # type: ignore[no-untyped-call]
+            if self._seconds < self._spin:
+                self._watch(connection)
             return connection.read_response(disable_decoding=True)
         except NoScriptError:
             return None  # the way over the event loop teaches it to the server
@@ -140,6 +148,12 @@ class Direct:
         except (RedisError, OSError) as error:
             self._drop()
             raise LinkLostError(str(error), sent=True) from error
+
+    def _watch(self, connection: AbstractConnection) -> None:
+        """Stay awake for the answer, as ``durabletask.store.Vigil`` does on the event loop."""
+        until = time.perf_counter() + self._spin
+        while not connection.can_read(timeout=0) and time.perf_counter() < until:
+            give_way()
 
     async def close(self) -> None:
         """Close the connection."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from durabletask.errors import ConfigurationError
+from durabletask.store import SPIN_SECONDS
 
 __all__ = ["DURABILITY", "RedisOptions"]
 
@@ -27,6 +28,8 @@ class RedisOptions:
         replicas: how many replicas ``"replicated"`` waits for.
         timeout: seconds without an answer after which a connection is given up.
         connect_timeout: seconds that making a connection may take.
+        spin: a small commit that usually takes less is waited for awake, which makes it quicker
+            and costs processor time meanwhile; 0 is never. See ``durabletask.store.Vigil``.
         tls_ca: file with the certificates of the authorities to trust; None is the system's.
         tls_certificate, tls_key: files with this client's certificate and key, if the server
             asks for one.
@@ -41,6 +44,7 @@ class RedisOptions:
     replicas: int = 1
     timeout: float = 15.0
     connect_timeout: float = 5.0
+    spin: float = SPIN_SECONDS
     tls_ca: str | None = None
     tls_certificate: str | None = None
     tls_key: str | None = None
@@ -65,6 +69,8 @@ class RedisOptions:
                 raise ConfigurationError(
                     f"{name}={getattr(self, name)!r} is no number of seconds from 0.01 to 3600"
                 )
+        if not 0 <= self.spin <= 1:
+            raise ConfigurationError(f"spin={self.spin!r} is no number of seconds from 0 to 1")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ConfigurationError("tls_certificate and tls_key belong together: give both")
 

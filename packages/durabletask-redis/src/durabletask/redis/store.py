@@ -423,7 +423,7 @@ class _Running:
         self.work = Line(self.home)
         self.reads = Line(self.home)
         self.hints = Hints(self.home, self.work)
-        self.direct = Direct(self.home)
+        self.direct = Direct(self.home, options.spin)
         self._copies: tuple[str, int, int] | None = None
         if options.durability == "replicated":
             self._copies = ("WAIT", options.replicas, round(options.timeout * 500))

@@ -27,7 +27,7 @@ STATEMENTS = 512
 PAGE = 4096
 
 PAGES_PER_COMMIT = 4
-"""About what a small commit writes: one for a turn in mid-life, five for the first of an instance."""
+"""About what a small commit writes: one for a turn in mid-life, five for an instance's first."""
 
 SHORTEST_PAUSE = 0.0005
 LONGEST_PAUSE = 0.005

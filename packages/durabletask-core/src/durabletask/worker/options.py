@@ -38,7 +38,8 @@ class WorkerOptions:
             loop, plain functions wait for a thread.
         max_activity_threads: threads for plain-function activities.
         max_cached_sessions: orchestrations kept in memory between turns. One that is not kept is
-            replayed from its history at its next turn.
+            replayed from its history at its next turn. With more than that active at a time, most
+            stay in memory all the same, and the others are replayed at every turn.
         unregistered_grace: work whose name no worker knows fails after so long.
         nondeterminism: ``"park"`` sets an instance aside whose code does not match its history,
             until other code or an operator comes; ``"fail"`` fails it for good.

@@ -111,7 +111,7 @@ class TurnRunner:
                 # A rewound execution goes on with the history of the one before, and with its id
                 # in there, by which the body lives. The item says whose session it is now.
                 session.execution_id = item.execution_id
-                self._run(session, item)
+                self._run(session, item, replayed=True)
                 return
             # Somebody else has gone on: this worker was taken for dead and does not know it yet.
             session.dispose()
@@ -123,7 +123,9 @@ class TurnRunner:
             self._source.abandon(item, _RETRY_DELAY)
         return registration
 
-    def _run(self, session: OrchestrationSession, item: OrchestrationWorkItem) -> None:
+    def _run(
+        self, session: OrchestrationSession, item: OrchestrationWorkItem, *, replayed: bool = False
+    ) -> None:
         began = self._clock()
         try:
             result = session.run_turn(item.events)
@@ -148,7 +150,7 @@ class TurnRunner:
             session.dispose()
             _log_failure(item, result)
         else:
-            self._sessions.keep(item.instance_id, session)
+            self._sessions.keep(item.instance_id, session, replayed=replayed)
         self._source.complete_orchestration(item, result)
 
     def _mismatch(self, item: OrchestrationWorkItem, error: NonDeterminismError) -> None:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.servers.ports import free_port
+
 HERE = Path(__file__).parent
 PLACES = {"memory": "memory://", "sqlite": "sqlite:///{folder}/hub.db"}
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def measured(command: list[str]) -> dict[str, float]:

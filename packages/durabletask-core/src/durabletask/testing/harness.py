@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import UNSET
@@ -22,6 +23,7 @@ from durabletask.testing.activities import Activities, ActivityMock, outcome_of
 from durabletask.testing.clock import START_TIME, VirtualClock
 from durabletask.testing.hub import VirtualHub
 from durabletask.worker import TaskHubWorker, WorkerOptions
+from durabletask.worker.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +34,21 @@ if TYPE_CHECKING:
     from durabletask.state import OrchestrationState
 
 __all__ = ["OrchestrationTester"]
+
+_TICK = 2.0**-16
+"""Seconds between two looks at the clock, 15 us; in binary, so that differences are exact."""
+
+
+class _Worker(TaskHubWorker):
+    """The worker, for whom a piece of work takes the same time at every run.
+
+    By the real clock it lets others run after some milliseconds of work, which is sooner or later
+    as the machine is busy or not, and so would the order be of what is ready at one instant.
+    """
+
+    def __init__(self, hub: VirtualHub, options: WorkerOptions, converter: DataConverter) -> None:
+        super().__init__(backend=hub, options=options, data_converter=converter)
+        self._machine = Machine(clock=count(0.0, _TICK).__next__)
 
 
 class OrchestrationTester:
@@ -69,9 +86,7 @@ class OrchestrationTester:
         self._hub = VirtualHub(self._clock)
         self._activities = Activities()
         options = options or WorkerOptions(max_cached_sessions=0)
-        self._worker = TaskHubWorker(
-            backend=self._hub, options=options, data_converter=data_converter
-        )
+        self._worker = _Worker(self._hub, options, data_converter)
         self._client = TaskHubClient(backend=self._hub, data_converter=data_converter)
         self._entered = False
         self._started = 0

@@ -105,7 +105,7 @@ class InstanceUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class NextExecution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Continue-as-new: the instance goes on under ``execution_id``, PENDING and busy.
+    """Continue-as-new: the instance goes on under ``execution_id``, RUNNING and busy.
 
     History and execution-bound messages of the old execution are deleted; other messages stay.
     ``carryover`` (encoded events) is given back by ``poll`` with the new execution until its

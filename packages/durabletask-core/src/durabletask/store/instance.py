@@ -223,7 +223,7 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
         self.outstanding.clear()
         self.unrecorded = 0
         self.busy = True
-        self.status = OrchestrationStatus.PENDING
+        self.status = OrchestrationStatus.RUNNING
         self.custom_status = None
         self._put_start(0, following.carryover)
 

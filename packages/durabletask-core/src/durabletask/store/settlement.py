@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from durabletask.state import OrchestrationStatus
 from durabletask.store.instance import NO_MESSAGES, OwnedInstance, Phase
 
 if TYPE_CHECKING:
@@ -104,7 +105,10 @@ class Settlement:
             return
         instance.phase = Phase.IDLE
         if turn.next is not None:
+            was_pending = instance.status is OrchestrationStatus.PENDING
             instance.continue_as_new(turn.next)
+            if was_pending:
+                self._hub.waiters.started(instance)
             self._holdings.make_ready(instance)
             return
         instance.sequence += 1

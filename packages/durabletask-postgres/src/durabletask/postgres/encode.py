@@ -277,7 +277,7 @@ class Encoder:
             self._given_up.add(turn.instance_id)
         elif following is not None:
             mask |= RENEWS | SETS_CUSTOM_STATUS
-            status, busy, custom_status = "PENDING", True, None
+            status, busy, custom_status = "RUNNING", True, None
             execution_id, recorded_at = following.execution_id, turn.recorded_at
             payloads = (following.input, following.version, following.carryover)
             position = self._gained.get(turn.instance_id, (None,))[0]

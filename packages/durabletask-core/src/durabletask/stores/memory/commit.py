@@ -197,7 +197,7 @@ def _go_on(row: Instance, following: NextExecution) -> None:
     row.input = following.input
     row.version = following.version
     row.carryover = following.carryover
-    row.status = "PENDING"
+    row.status = "RUNNING"
     row.busy = True
     row.chunks = []
     row.forget_bound()

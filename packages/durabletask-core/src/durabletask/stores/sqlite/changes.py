@@ -39,7 +39,7 @@ def changed(turn: Turn) -> Columns:
             version=following.version,
             carryover=following.carryover,
             recorded_at=turn.recorded_at,
-            status="PENDING",
+            status="RUNNING",
             busy=1,
             custom_status=None,
         )

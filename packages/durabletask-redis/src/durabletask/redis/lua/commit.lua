@@ -114,11 +114,11 @@ end
 
 local function go_on(id, after, tip)
   call('UNLINK', history_key(id))
-  call('HSET', instance_key(id), 'exec', after[1], 'status', 'PENDING', 'busy', 1, unpack(after[2]))
+  call('HSET', instance_key(id), 'exec', after[1], 'status', 'RUNNING', 'busy', 1, unpack(after[2]))
   if #after[3] > 0 then call('HDEL', instance_key(id), unpack(after[3])) end
   if call('EXISTS', inbox_key(id)) == 1 then drop_bound(id, tip.urgent) end
-  move(id, tip.created, tip.status, 'PENDING')
-  tip.status, tip.new = 'PENDING', false
+  move(id, tip.created, tip.status, 'RUNNING')
+  tip.status, tip.new = 'RUNNING', false
 end
 
 local function write_turn(turn)

@@ -46,6 +46,12 @@ def talkative(ctx: task.OrchestrationContext) -> Body:
         ctx.set_custom_status(said)
 
 
+@task.orchestration
+def restless(ctx: task.OrchestrationContext, round_number: int) -> None:
+    """Begins anew in its first turn, and in every one."""
+    ctx.continue_as_new(round_number + 1)
+
+
 @pytest.mark.asyncio
 class WatchSuite(BackendFixtures):
     """What clients see."""
@@ -69,6 +75,24 @@ class WatchSuite(BackendFixtures):
         await any_hub.client.suspend_orchestration(instance_id)
         await any_hub.reaches(instance_id, OrchestrationStatus.SUSPENDED)
         await any_hub.client.wait_for_orchestration_start(instance_id)
+
+    async def test_waiting_for_the_start_of_one_that_always_begins_anew(
+        self, any_hub: HubDriver, other_hub: HubDriver
+    ) -> None:
+        """**wait** It has started, whichever of its executions is the current one."""
+        instance_id = await any_hub.start(restless, 0)
+        waits = [
+            asyncio.ensure_future(
+                home.client.wait_for_orchestration_start(instance_id, timeout=PATIENCE)
+            )
+            for home in (any_hub, other_hub)
+        ]
+        await any_hub.work(restless)
+        for state in await asyncio.gather(*waits):
+            assert state.runtime_status is RUNNING
+        assert (await any_hub.state(instance_id)).runtime_status is RUNNING
+        await any_hub.client.terminate_orchestration(instance_id)
+        assert (await any_hub.finish(instance_id)).runtime_status is TERMINATED
 
     @pytest.mark.parametrize("end", [COMPLETED, FAILED, TERMINATED])
     async def test_waiting_for_completion(

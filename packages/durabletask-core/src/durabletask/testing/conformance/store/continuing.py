@@ -41,10 +41,10 @@ def renewal(instance_id: str, sequence: int, generation: int = 2, **fields: Any)
 class ContinueAsNewSuite(StoreFixtures):
     """**can-fresh** Same instance id, new execution id, fresh history."""
 
-    async def test_the_instance_goes_on_pending_and_busy(
+    async def test_the_instance_goes_on_running_and_busy(
         self, store: Store, other_store: Store
     ) -> None:
-        """It is PENDING and busy under the new execution; tags, parent and creation are kept."""
+        """It is RUNNING and busy under the new execution; tags, parent and creation are kept."""
         lane = await LaneDriver.open(store)
         parent = ParentInstance("p", "p/1", 3, "Parent")
         await lane.start("a", tags={"k": "v"}, parent=parent, input="1", version="1")
@@ -52,7 +52,7 @@ class ContinueAsNewSuite(StoreFixtures):
         update = status("RUNNING", custom_status=None)
         await lane.commit(turns=[renewal("a", 1, input="2", version="2", update=update)])
         record = await lane.record("a")
-        assert (record.execution_id, record.status, record.name) == ("a/2", "PENDING", ORDER)
+        assert (record.execution_id, record.status, record.name) == ("a/2", "RUNNING", ORDER)
         assert (record.input, record.version, record.custom_status) == ("2", "2", None)
         assert (record.tags, record.parent_instance_id) == ({"k": "v"}, "p")
         assert (record.created_at, record.completed_at) == (CREATED_AT, None)
@@ -61,7 +61,7 @@ class ContinueAsNewSuite(StoreFixtures):
         claimed = await heir.claim("a")
         assert claimed.busy, "it is busy, whatever the turn's update said"
         assert (claimed.execution_id, claimed.sequence) == ("a/2", 0)
-        assert (claimed.input, claimed.version, claimed.status) == ("2", "2", "PENDING")
+        assert (claimed.input, claimed.version, claimed.status) == ("2", "2", "RUNNING")
         assert (claimed.tags, claimed.parent) == ({"k": "v"}, parent)
 
     async def test_the_old_history_is_deleted(self, store: Store) -> None:

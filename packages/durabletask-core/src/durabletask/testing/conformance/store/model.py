@@ -97,7 +97,7 @@ class ModelStore:
             row.status, row.busy, row.owner, row.inbox = "COMPLETED", False, None, []
         elif end == "continue":
             row.generation += 1
-            row.status, row.busy, row.chunks = "PENDING", True, []
+            row.status, row.busy, row.chunks = "RUNNING", True, []
             row.carryover = b"carried over"
             row.inbox = [entry for entry in row.inbox if not entry[1]]
 

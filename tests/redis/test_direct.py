@@ -83,9 +83,10 @@ async def test_a_batch_goes_the_shortest_way(
 
 @pytest.mark.parametrize("spin", [0.0, 0.001])
 async def test_an_answer_that_takes_longer_than_it_is_watched_for(
-    server_url: str, spin: float
+    server_url: str, spin: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is waited for asleep, as without watching."""
+    monkeypatch.setattr("durabletask.redis.direct.LONGEST_SECONDS", 30.0)
     opened = store_on(server_url, fresh_hub(), spin=spin)
     await opened.open()
     direct = await ready(opened)

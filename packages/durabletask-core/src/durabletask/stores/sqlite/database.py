@@ -210,10 +210,11 @@ class Database:
 
         Returns how many rows it changed. Raises as ``write`` does.
         """
+        connection = self.connection  # opens the guard as well, if it has to be opened
         assert self._guard is not None
         with self._guard.writing(0.0):
             try:
-                changed = self.connection.execute(sql, parameters).rowcount
+                changed = connection.execute(sql, parameters).rowcount
             except sqlite3.Error as error:
                 self._fail(error)
         self.written += PAGE * PAGES_PER_COMMIT

@@ -50,14 +50,14 @@ class Writing:
     It keeps nothing of its own, so one object serves any number of commits.
     """
 
-    __slots__ = ("_file", "_wait")
+    __slots__ = ("_guard", "_wait")
 
-    def __init__(self, file: SideFile | None, wait: float) -> None:
-        self._file = file
+    def __init__(self, guard: CommitGuard, wait: float) -> None:
+        self._guard = guard
         self._wait = wait
 
     def __enter__(self) -> None:
-        file = self._file
+        file = self._guard.file
         if file is not None and not file.shared(self._wait):
             raise BackendUnavailableError(
                 f"the SQLite store is busy: another process has held {file.path!r} to copy the "
@@ -70,8 +70,9 @@ class Writing:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._file is not None:
-            self._file.free()
+        file = self._guard.file
+        if file is not None:
+            file.free()
 
 
 class CommitGuard:
@@ -80,6 +81,9 @@ class CommitGuard:
     Args:
         path: of the database file.
         version: of the linked SQLite.
+
+    Attributes:
+        file: None if nothing need be kept apart, or while the guard is closed.
     """
 
     def __init__(
@@ -87,15 +91,14 @@ class CommitGuard:
     ) -> None:
         self._path = path
         self._version = version
-        self._file: SideFile | None = None
-        self._at_once = Writing(None, 0.0)
+        self.file: SideFile | None = None
+        self._at_once = Writing(self, 0.0)
 
     def open(self) -> None:
         """Create the side file if the linked version needs it. Says so once per process."""
-        if self._file is not None or not is_vulnerable(self._version):
+        if self.file is not None or not is_vulnerable(self._version):
             return
-        self._file = SideFile(f"{self._path}.lock")
-        self._at_once = Writing(self._file, 0.0)
+        self.file = SideFile(f"{self._path}.lock")
         if self._version not in _warned:
             _warned.add(self._version)
             logger.info(
@@ -108,10 +111,9 @@ class CommitGuard:
 
     def close(self) -> None:
         """Close the side file. It stays, for others may hold it open."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            self._at_once = Writing(None, 0.0)
+        if self.file is not None:
+            self.file.close()
+            self.file = None
 
     def writing(self, wait: float) -> Writing:
         """A context that holds off checkpoints during a write transaction.
@@ -119,12 +121,12 @@ class CommitGuard:
         Entering it raises:
             BackendUnavailableError: a checkpoint has been running for ``wait`` seconds.
         """
-        return Writing(self._file, wait) if wait else self._at_once
+        return Writing(self, wait) if wait else self._at_once
 
     @contextmanager
     def checkpointing(self, wait: float) -> Iterator[bool]:
         """Hold off commits during a checkpoint; False if one ran for all of ``wait`` seconds."""
-        file = self._file
+        file = self.file
         if file is None:
             yield True
             return

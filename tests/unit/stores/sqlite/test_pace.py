@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from durabletask.errors import LaneFencedError
-from durabletask.stores.sqlite import SQLiteStore, pace
+from durabletask.store import Pace, pace
+from durabletask.stores.sqlite import SQLiteStore
 from durabletask.stores.sqlite.database import Database
-from durabletask.stores.sqlite.pace import Pace
 from durabletask.testing.conformance.store.driver import LaneDriver, instance, message, turn
 
 if TYPE_CHECKING:

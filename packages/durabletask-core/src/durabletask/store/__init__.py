@@ -19,6 +19,7 @@ from durabletask.store.batch import (
 )
 from durabletask.store.lone import LoneTurn, lone_turn
 from durabletask.store.options import StoreOptions
+from durabletask.store.pace import QUICK_SECONDS, SMALL, Pace, is_small
 from durabletask.store.record import (
     ClaimedActivity,
     ClaimedInstance,
@@ -30,11 +31,12 @@ from durabletask.store.record import (
     Unclaimed,
     Work,
 )
-from durabletask.store.vigil import SPIN_SECONDS, Vigil, give_way
+from durabletask.store.vigil import Vigil, give_way
 
 __all__ = [
     "FINISHED_STATUSES",
-    "SPIN_SECONDS",
+    "QUICK_SECONDS",
+    "SMALL",
     "ActivityRow",
     "Batch",
     "ClaimedActivity",
@@ -52,6 +54,7 @@ __all__ = [
     "Message",
     "NewInstance",
     "NextExecution",
+    "Pace",
     "Park",
     "RewoundInstance",
     "Store",
@@ -62,5 +65,6 @@ __all__ = [
     "Vigil",
     "Work",
     "give_way",
+    "is_small",
     "lone_turn",
 ]

@@ -16,16 +16,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from durabletask.store.pace import QUICK_SECONDS, Pace
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["SPIN_SECONDS", "Vigil", "give_way"]
-
-SPIN_SECONDS = 0.001
-"""What is usually answered sooner is waited for awake."""
-
-SMOOTHING = 0.125
+__all__ = ["Vigil", "give_way"]
 
 give_way: Callable[[], object] = getattr(os, "sched_yield", partial(time.sleep, 0))
 """Let another thread or process that wants this processor run first."""
@@ -44,11 +41,11 @@ class Vigil:
             rows = await connection.fetch(statement)
     """
 
-    __slots__ = ("_began", "_is_going_round", "_is_over", "_longest", "_loop", "_seconds")
+    __slots__ = ("_began", "_is_going_round", "_is_over", "_longest", "_loop", "_pace")
 
-    def __init__(self, longest: float = SPIN_SECONDS) -> None:
+    def __init__(self, longest: float = QUICK_SECONDS) -> None:
         self._longest = longest
-        self._seconds = 2 * longest  # long until proven short
+        self._pace = Pace(longest)
         self._began = 0.0
         self._is_over = True
         self._is_going_round = False
@@ -56,7 +53,7 @@ class Vigil:
 
     def __enter__(self) -> None:
         self._began = time.perf_counter()
-        if self._seconds < self._longest:
+        if self._pace.is_quick:
             self._is_over = False
             if not self._is_going_round:  # else what the last call has left goes on for this one
                 self._is_going_round = True
@@ -70,9 +67,7 @@ class Vigil:
         traceback: TracebackType | None,
     ) -> None:
         self._is_over = True
-        # One long wait says little about the next call.
-        took = min(time.perf_counter() - self._began, 8 * self._longest)
-        self._seconds += SMOOTHING * (took - self._seconds)
+        self._pace.took(time.perf_counter() - self._began)
 
     def _go_round(self) -> None:
         """Run in every pass of the loop: a loop with something to run does not sleep."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from durabletask.errors import ConfigurationError
-from durabletask.store import SPIN_SECONDS
+from durabletask.store import QUICK_SECONDS
 
 __all__ = ["PostgresOptions"]
 
@@ -51,7 +51,7 @@ class PostgresOptions:
     connect_timeout: float = 10.0
     command_timeout: float = 30.0
     read_patience: float = 10.0
-    spin: float = SPIN_SECONDS
+    spin: float = QUICK_SECONDS
 
     def __post_init__(self) -> None:
         if not self.task_hub.strip() or "\0" in self.task_hub:

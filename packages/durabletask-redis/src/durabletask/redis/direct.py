@@ -24,7 +24,7 @@ from redis.retry import Retry
 from durabletask.redis.link import packed
 from durabletask.redis.scripts import script
 from durabletask.redis.trouble import LinkLostError
-from durabletask.store import give_way
+from durabletask.store import Pace, give_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,20 +33,14 @@ if TYPE_CHECKING:
 
     from durabletask.redis.home import Home
     from durabletask.redis.link import Argument
-    from durabletask.store import Batch
 
-__all__ = ["Direct", "is_small"]
+__all__ = ["Direct"]
 
 _log = logging.getLogger("durabletask.redis")
-
-QUICK_SECONDS = 0.001
-"""A commit that takes longer had better not hold up the event loop."""
 
 LONGEST_SECONDS = 0.25
 """The longest that the event loop may stand still; then the outcome is unknown, and looked up."""
 
-SMOOTHING = 0.125
-SMALL = 4
 RETRY_SECONDS = 1.0
 
 _PLAIN: dict[type, Callable[..., AbstractConnection]] = {
@@ -63,14 +57,6 @@ _NEEDED = frozenset(
 )
 
 
-def is_small(batch: Batch) -> bool:
-    """Whether a batch writes little."""
-    return (
-        len(batch.turns) + len(batch.creates) + len(batch.messages) <= SMALL
-        and len(batch.activities) + len(batch.finished) + len(batch.released) <= SMALL
-    )
-
-
 class Direct:
     """A plain connection to where the hub is, and how quick the server has been lately.
 
@@ -83,23 +69,22 @@ class Direct:
         self._spin = spin
         self._kind = _PLAIN.get(home.address.kind)
         self._connection: AbstractConnection | None = None
-        self._seconds = 2 * QUICK_SECONDS  # slow until proven quick
+        self._pace = Pace()
         self._connecting: asyncio.Task[None] | None = None
         self._tried_at = -RETRY_SECONDS
 
     @property
     def is_ready(self) -> bool:
         """Whether a commit in place is possible and wise now."""
-        return self._seconds < QUICK_SECONDS and self._connection is not None
+        return self._pace.is_quick and self._connection is not None
 
     def took(self, seconds: float) -> None:
         """A small commit was made. Connects if the server has proved quick."""
-        # One long wait for the disk says little about the next commit.
-        self._seconds += SMOOTHING * (min(seconds, 8 * QUICK_SECONDS) - self._seconds)
+        self._pace.took(seconds)
         if (
             self._connection is None
             and self._kind is not None
-            and self._seconds < QUICK_SECONDS
+            and self._pace.is_quick
             and self._connecting is None
             and time.monotonic() - self._tried_at >= RETRY_SECONDS
         ):
@@ -135,7 +120,7 @@ class Direct:
     def _ask(self, connection: AbstractConnection, command: tuple[Argument, ...]) -> Any:
         try:
             connection.send_packed_command([packed(command)], check_health=False)  # type: ignore[no-untyped-call]
-            if self._seconds < self._spin:
+            if self._pace.seconds < self._spin:
                 self._watch(connection)
             return connection.read_response(disable_decoding=True)
         except NoScriptError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from durabletask.errors import ConfigurationError
-from durabletask.store import SPIN_SECONDS
+from durabletask.store import QUICK_SECONDS
 
 __all__ = ["DURABILITY", "RedisOptions"]
 
@@ -44,7 +44,7 @@ class RedisOptions:
     replicas: int = 1
     timeout: float = 15.0
     connect_timeout: float = 5.0
-    spin: float = SPIN_SECONDS
+    spin: float = QUICK_SECONDS
     tls_ca: str | None = None
     tls_certificate: str | None = None
     tls_key: str | None = None

@@ -16,7 +16,7 @@ from durabletask.errors import (
     UnknownCommitError,
 )
 from durabletask.redis import fences
-from durabletask.redis.direct import Direct, is_small
+from durabletask.redis.direct import Direct
 from durabletask.redis.hints import Hints
 from durabletask.redis.home import Home
 from durabletask.redis.line import Line
@@ -33,7 +33,7 @@ from durabletask.redis.wire import (
     pack_value,
     result_of,
 )
-from durabletask.store import FINISHED_STATUSES, CommitResult, LaneKey, Store
+from durabletask.store import FINISHED_STATUSES, CommitResult, LaneKey, Store, is_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -17,7 +17,7 @@ from durabletask.errors import (
     LaneFencedError,
     UnknownCommitError,
 )
-from durabletask.store import Store, lone_turn
+from durabletask.store import SMALL, Pace, Store, is_small, lone_turn
 from durabletask.stores.sqlite import lanes, queries
 from durabletask.stores.sqlite.commit import CLEAN, commit
 from durabletask.stores.sqlite.database import Database
@@ -27,7 +27,6 @@ from durabletask.stores.sqlite.location import prepare
 from durabletask.stores.sqlite.lone import commit_lone
 from durabletask.stores.sqlite.options import SQLiteOptions
 from durabletask.stores.sqlite.outbox import create_within
-from durabletask.stores.sqlite.pace import SMALL, Pace, is_small
 from durabletask.stores.sqlite.poll import poll, unclaimed
 from durabletask.stores.sqlite.rewind import rewind
 from durabletask.stores.sqlite.schema import SCHEMA_VERSION

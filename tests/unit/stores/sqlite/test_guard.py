@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durabletask.errors import BackendUnavailableError
+from durabletask.stores.sqlite import SQLiteOptions
+from durabletask.stores.sqlite.database import Database
 from durabletask.stores.sqlite.guard import CommitGuard, is_vulnerable
 from durabletask.stores.sqlite.locks import SideFile
 
@@ -69,6 +71,33 @@ class TestGuard:
             pass
         one.close()
         two.close()
+
+    def test_a_lone_commit_on_a_new_connection_holds_off_checkpoints(self, tmp_path: Path) -> None:
+        """Also when the connection was closed after a failure, and opens inside the call."""
+        path = str(tmp_path / "hub.db")
+        other = CommitGuard(path, VULNERABLE)
+        other.open()
+        alone: list[bool] = []
+
+        def look() -> int:
+            with other.checkpointing(0.0) as free:
+                alone.append(free)
+            return 1
+
+        class Looking(Database):
+            def open(self) -> None:
+                super().open()
+                self.connection.create_function("look", 0, look)
+
+        database = Looking(path, SQLiteOptions(), CommitGuard(path, VULNERABLE))
+        database.open()
+        database.connection.execute("CREATE TABLE t (x)")
+        for _ in range(2):
+            database.close()
+            assert database.write_one("INSERT INTO t SELECT look()", ()) == 1
+        database.close()
+        other.close()
+        assert alone == [False, False]
 
     def test_a_sound_sqlite_needs_no_guard(self, tmp_path: Path) -> None:
         """Then there is no side file, and everything may run at once."""

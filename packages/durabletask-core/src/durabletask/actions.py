@@ -14,12 +14,18 @@ from durabletask.state import FailureDetails, OrchestrationStatus
 
 __all__ = [
     "Action",
+    "CallEntity",
     "CompleteOrchestration",
     "ContinueAsNew",
     "CreateSubOrchestration",
     "CreateTimer",
+    "EntityAction",
+    "LockEntities",
     "ScheduleTask",
     "SendEvent",
+    "SignalEntity",
+    "StartOrchestration",
+    "UnlockEntity",
 ]
 
 
@@ -66,6 +72,54 @@ class SendEvent(msgspec.Struct, frozen=True, gc=False):
     input: str | None = None
 
 
+class CallEntity(msgspec.Struct, frozen=True, gc=False):
+    """Run an operation of an entity, and hear of its outcome."""
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: str | None = None
+
+
+class SignalEntity(msgspec.Struct, frozen=True, gc=False):
+    """Have an operation run by an entity; ``scheduled_at`` at the earliest, if that is given.
+
+    Entities do this too; then ``task_id`` is 0.
+    """
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: str | None = None
+    scheduled_at: int | None = None
+
+
+class LockEntities(msgspec.Struct, frozen=True, gc=False):
+    """Lock these entities, sorted and each of them once, and hear when all are held."""
+
+    task_id: int
+    entities: tuple[str, ...]
+
+
+class UnlockEntity(msgspec.Struct, frozen=True, gc=False):
+    """Give up one entity of the lock ``lock_id``."""
+
+    task_id: int
+    entity_id: str
+    lock_id: int
+
+
+class StartOrchestration(msgspec.Struct, frozen=True, gc=False):
+    """An entity starts an orchestration; nothing happens if there is one of this id."""
+
+    name: str
+    instance_id: str
+    input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    start_at: int | None = None
+
+
 class CompleteOrchestration(msgspec.Struct, frozen=True, gc=False):
     """End the instance as COMPLETED, FAILED or TERMINATED."""
 
@@ -93,7 +147,14 @@ Action = (
     | CreateTimer
     | CreateSubOrchestration
     | SendEvent
+    | CallEntity
+    | SignalEntity
+    | LockEntities
+    | UnlockEntity
     | CompleteOrchestration
     | ContinueAsNew
 )
-"""Any action. Entity calls, signals and locks will join this union."""
+"""Any action of an orchestrator."""
+
+EntityAction = SignalEntity | StartOrchestration
+"""Any action of an entity."""

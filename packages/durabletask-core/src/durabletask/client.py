@@ -8,6 +8,7 @@ import msgspec
 
 from durabletask.arguments import check_type, checked_query, microseconds, seconds
 from durabletask.backend import ReusePolicy, StartRequest
+from durabletask.entities import EntityId, EntityPage, EntityQuery, EntityState
 from durabletask.errors import ArgumentTypeError, BackendClosedError
 from durabletask.limits import checked_tags
 from durabletask.plugins import SharedBackend
@@ -283,6 +284,89 @@ class TaskHubClient:
         output = self._converter.serialize(reason, where="the reason of a termination")
         async with self._backend() as backend:
             await backend.terminate_instance(instance_id, output, recursive=recursive)
+
+    # --- entities ------------------------------------------------------------------------------
+
+    async def signal_entity(
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: Any = None,
+        *,
+        signal_time: datetime | timedelta | None = None,
+    ) -> None:
+        """Send an operation to an entity, durably; nobody hears of its outcome.
+
+        The entity comes into being if need be. It runs what it is sent in the order of arrival.
+
+        Args:
+            operation: its name; where the entity is a class, the name of a method.
+            input: any value the data converter can write.
+            signal_time: not before this instant (naive means UTC), or this much from now.
+
+        Raises:
+            CapabilityError: the backend has no entities.
+            SerializationError, PayloadTooLargeError, InvalidRequestError, ArgumentTypeError:
+                nothing was written.
+        """
+        check_type(entity_id, EntityId, "entity_id", "an EntityId")
+        text = self._converter.serialize(
+            input, where=f"the input of operation {operation!r} of entity '{entity_id}'"
+        )
+        async with self._backend() as backend:
+            backend.capabilities.require("entities")
+            await backend.signal_entity(str(entity_id), operation, text, microseconds(signal_time))
+
+    async def get_entity(
+        self, entity_id: EntityId, *, include_state: bool = True
+    ) -> EntityState | None:
+        """The entity now, or None if it does not exist, has been deleted, or has yet to begin.
+
+        Raises:
+            CapabilityError: the backend has no entities.
+        """
+        check_type(entity_id, EntityId, "entity_id", "an EntityId")
+        async with self._backend() as backend:
+            backend.capabilities.require("entities")
+            state = await backend.get_entity(str(entity_id), include_state=include_state)
+        return None if state is None else msgspec.structs.replace(state, converter=self._converter)
+
+    async def query_entities(self, query: EntityQuery | None = None) -> EntityPage:
+        """One page of the entities that match; a page may hold less than its size.
+
+        Raises:
+            CapabilityError, InvalidRequestError.
+        """
+        query = EntityQuery() if query is None else query
+        check_type(query, EntityQuery, "query", "an EntityQuery")
+        async with self._backend() as backend:
+            backend.capabilities.require("entities")
+            page = await backend.query_entities(query)
+        items = [msgspec.structs.replace(state, converter=self._converter) for state in page.items]
+        return EntityPage(items, page.continuation_token)
+
+    async def iter_entities(self, query: EntityQuery | None = None) -> AsyncIterator[EntityState]:
+        """All entities that match, page after page."""
+        query = EntityQuery() if query is None else query
+        while True:
+            page = await self.query_entities(query)
+            for state in page.items:
+                yield state
+            if page.continuation_token is None:
+                return
+            query = msgspec.structs.replace(query, continuation_token=page.continuation_token)
+
+    async def clean_entity_storage(self) -> int:
+        """Remove entities that have no state, no lock and nothing to do; returns how many.
+
+        Backends remove them by themselves, some time after a worker has last used them.
+
+        Raises:
+            CapabilityError: the backend has no entities.
+        """
+        async with self._backend() as backend:
+            backend.capabilities.require("entities")
+            return await backend.clean_entity_storage()
 
     # --- running again -------------------------------------------------------------------------
 

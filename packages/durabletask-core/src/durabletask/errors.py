@@ -25,6 +25,9 @@ __all__ = [
     "CapabilityError",
     "ConfigurationError",
     "DurableTaskError",
+    "EntityLockError",
+    "EntityNotRegisteredError",
+    "EntityOperationError",
     "InstanceAlreadyExistsError",
     "InstanceNotFoundError",
     "InvalidRequestError",
@@ -125,6 +128,18 @@ class TaskCancelledError(DurableTaskError):
     """The task was cancelled by the orchestrator before it finished."""
 
 
+class EntityLockError(DurableTaskError):
+    """A call breaks the rules of a critical section, so nothing was sent.
+
+    Locks do not nest, and while one is held only its own entities are called, each by one call at
+    a time and never by a signal.
+    """
+
+
+class EntityOperationError(DurableTaskError):
+    """An entity has no operation of this name."""
+
+
 class NonDeterminismError(DurableTaskError):
     """The orchestrator's code asked for something other than its history records."""
 
@@ -158,6 +173,14 @@ class ActivityNotRegisteredError(DurableTaskError):
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.name = name
         super().__init__(_unregistered("activity", name, known))
+
+
+class EntityNotRegisteredError(DurableTaskError):
+    """No worker of the task hub knows entities of this name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        super().__init__(_unregistered("entity", name, known))
 
 
 def _unregistered(kind: str, name: str, known: Iterable[str]) -> str:

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from durabletask.backend.workitem import (
         ActivityResult,
         ActivityWorkItem,
+        EntityResult,
+        EntityWorkItem,
         OrchestrationResult,
         OrchestrationWorkItem,
         WorkerProfile,
         WorkItem,
     )
+    from durabletask.entities import EntityPage, EntityQuery, EntityState
     from durabletask.history import HistoryEvent
     from durabletask.state import OrchestrationQuery, OrchestrationState, Page, PurgeResult
 
@@ -67,6 +70,13 @@ class WorkItemSource(ABC):
         self, item: OrchestrationWorkItem, result: OrchestrationResult
     ) -> None:
         """Hand a turn back. Everything in it becomes durable atomically, or nothing does."""
+
+    def complete_entity(self, item: EntityWorkItem, result: EntityResult) -> None:
+        """Hand the outcome of an entity's operations back. All of it becomes durable, or nothing.
+
+        For backends with the capability ``entities``; the others hand out no such items.
+        """
+        raise CapabilityError("entities", "this")
 
     @abstractmethod
     def complete_activity(self, item: ActivityWorkItem, result: ActivityResult) -> None:
@@ -250,6 +260,35 @@ class Backend(ABC):
             CapabilityError: the backend cannot do this.
         """
         raise CapabilityError("rewind", self.capabilities.name)
+
+    # --- client half: entities, for backends with that capability -------------------------------
+
+    async def signal_entity(
+        self, entity_id: str, operation: str, input: str | None, signal_time: int | None
+    ) -> None:
+        """Send an operation to an entity, durably; the entity comes into being if need be.
+
+        Args:
+            entity_id: as text, ``@name@key``.
+            input: JSON text or None.
+            signal_time: not before this instant, in microseconds since the epoch.
+        """
+        raise CapabilityError("entities", self.capabilities.name)
+
+    async def get_entity(self, entity_id: str, *, include_state: bool) -> EntityState | None:
+        """The entity now, or None if it does not exist, or has neither state, lock nor backlog."""
+        raise CapabilityError("entities", self.capabilities.name)
+
+    async def query_entities(self, query: EntityQuery) -> EntityPage:
+        """One page of the entities that match."""
+        raise CapabilityError("entities", self.capabilities.name)
+
+    async def clean_entity_storage(self) -> int:
+        """Remove entities that have no state, no lock and nothing to do; returns how many.
+
+        Backends do this by themselves, but in their own time.
+        """
+        raise CapabilityError("entities", self.capabilities.name)
 
     # --- worker half ---------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         query: ``query_instances`` and purge by filter work.
         reuse_policy: a finished instance can be replaced atomically by a new start.
         rewind, restart: those client calls work.
-        entities: entity work items and entity client calls work.
+        entities: entities can be registered with workers, and called, signalled and read.
         parking: an instance can be set aside with a reason instead of failing.
         transactional_start: an instance can be started inside a transaction of the caller's.
         max_payload_bytes: largest payload, in bytes of UTF-8 JSON.

@@ -9,13 +9,16 @@ from typing import Any
 
 import msgspec
 
-from durabletask.actions import Action
-from durabletask.history import HistoryEvent
+from durabletask.actions import Action, EntityAction
+from durabletask.history import EntityOperationCalled, EntityOperationSignaled, HistoryEvent
 from durabletask.state import FailureDetails
 
 __all__ = [
     "ActivityResult",
     "ActivityWorkItem",
+    "EntityResult",
+    "EntityWorkItem",
+    "OperationResult",
     "OrchestrationResult",
     "OrchestrationWorkItem",
     "WorkItem",
@@ -67,8 +70,31 @@ class ActivityWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):
     origin: str | None = None
 
 
-WorkItem = OrchestrationWorkItem | ActivityWorkItem
-"""Any work item. Entity work items will join this union."""
+class EntityWorkItem(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """Operations of one entity to run, one after the other, in this order.
+
+    Attributes:
+        instance_id: the entity's id as text, ``@name@key``.
+        name: of its code, in lower case.
+        started_at: clock of this turn.
+        state: JSON text before the first operation, or None if there is none.
+        operations: at least one.
+        execution_id, sequence: differ from turn to turn of one entity.
+        token: the backend's own; the worker does not look at it.
+    """
+
+    instance_id: str
+    execution_id: str
+    name: str
+    sequence: int
+    started_at: int
+    state: str | None
+    operations: list[EntityOperationCalled | EntityOperationSignaled]
+    token: Any
+
+
+WorkItem = OrchestrationWorkItem | ActivityWorkItem | EntityWorkItem
+"""Any work item."""
 
 
 class OrchestrationResult(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +117,27 @@ class ActivityResult(msgspec.Struct, frozen=True, gc=False):
     failure: FailureDetails | None = None
 
 
+class OperationResult(msgspec.Struct, frozen=True, gc=False):
+    """The outcome of one operation: a result, or a failure, after which it has done nothing."""
+
+    result: str | None = None
+    failure: FailureDetails | None = None
+
+
+class EntityResult(msgspec.Struct, frozen=True, gc=False):
+    """The outcome of the operations of an entity work item.
+
+    Attributes:
+        results: one per operation, in the same order.
+        actions: what those operations asked for that have not failed, in order.
+        state: JSON text after the last operation; None deletes it.
+    """
+
+    results: list[OperationResult]
+    actions: list[EntityAction]
+    state: str | None
+
+
 class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker can run and how much at a time. A backend sends it nothing else.
 
@@ -98,9 +145,11 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
         orchestrations: registered name to a fingerprint of its code; a parked instance is tried
             again when a worker with another fingerprint comes.
         activities: registered activity names.
+        entities: registered entity name, in lower case, to a fingerprint of its code.
         any_name: work of every name is taken, whatever the two above say.
         code: with ``any_name``, the fingerprint of all its code.
-        max_orchestrations, max_activities: work items handed out and not yet handed back.
+        max_orchestrations, max_activities: work items handed out and not yet handed back; entities
+            count as orchestrations.
         unregistered_grace: seconds after which work whose name no worker knows fails.
         name: how the worker calls itself in the store and in logs.
     """
@@ -113,3 +162,4 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     any_name: bool = False
     code: str = ""
+    entities: dict[str, str] = {}

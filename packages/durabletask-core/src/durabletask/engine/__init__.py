@@ -8,14 +8,25 @@ from durabletask.engine.activity import (
     run_activity,
 )
 from durabletask.engine.clock import from_micros, to_micros
+from durabletask.engine.entity import ENTITY_REQUESTS, Entity, EntityPlan
+from durabletask.engine.entity_operations import run_entity
 from durabletask.engine.failure import failure_of
-from durabletask.engine.registry import ActivityRegistration, OrchestrationRegistration, Registry
+from durabletask.engine.registry import (
+    ActivityRegistration,
+    EntityRegistration,
+    OrchestrationRegistration,
+    Registry,
+)
 from durabletask.engine.rewind import RewoundHistory, rewound
 from durabletask.engine.session import OrchestrationSession
 from durabletask.engine.termination import result_of_termination
 
 __all__ = [
+    "ENTITY_REQUESTS",
     "ActivityRegistration",
+    "Entity",
+    "EntityPlan",
+    "EntityRegistration",
     "OrchestrationRegistration",
     "OrchestrationSession",
     "Registry",
@@ -29,5 +40,6 @@ __all__ = [
     "result_of_termination",
     "rewound",
     "run_activity",
+    "run_entity",
     "to_micros",
 ]

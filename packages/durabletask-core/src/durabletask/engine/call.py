@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.actions import CreateSubOrchestration, ScheduleTask
 from durabletask.errors import TaskFailedError
+from durabletask.task import EntityLock
 from durabletask.task._tasks import CompletableTask
 
 if TYPE_CHECKING:
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
     from durabletask.history import SubOrchestrationInstanceCreated, TaskScheduled
     from durabletask.state import FailureDetails
 
-__all__ = ["ActivityCall", "ChildCall", "Ended", "EventTimeout", "RetryTimer", "SentEvent"]
+__all__ = [
+    "ActivityCall",
+    "ChildCall",
+    "Ended",
+    "EntityCall",
+    "EventTimeout",
+    "LockCall",
+    "RetryTimer",
+    "SentEvent",
+    "SentSignal",
+    "SentUnlock",
+]
 
 
 class ActivityCall(CompletableTask[Any]):
@@ -100,6 +112,62 @@ class ChildCall(CompletableTask[Any]):
             f"(#{self.task_id}) failed: {_readable(details)}",
             details,
         )
+
+
+class EntityCall(CompletableTask[Any]):
+    """A call of an operation of an entity."""
+
+    __slots__ = ("entity_id", "operation", "result_type", "task_id")
+
+    def __init__(self, task_id: int, entity_id: str, operation: str, result_type: Any) -> None:
+        super().__init__()
+        self.task_id = task_id
+        self.entity_id = entity_id
+        self.operation = operation
+        self.result_type = result_type
+
+    @property
+    def result_place(self) -> str:
+        """How errors of serialization call the result."""
+        return f"the result of operation {self.operation!r} of entity {self.entity_id!r}"
+
+    def failure(self, details: FailureDetails) -> TaskFailedError:
+        """What the orchestrator gets to see of a failure."""
+        return TaskFailedError(
+            f"operation {self.operation!r} of entity {self.entity_id!r} (#{self.task_id}) failed: "
+            f"{_readable(details)}",
+            details,
+        )
+
+
+class LockCall(CompletableTask[EntityLock]):
+    """A request for the lock of several entities."""
+
+    __slots__ = ("entities", "task_id")
+
+    def __init__(self, task_id: int, entities: tuple[str, ...]) -> None:
+        super().__init__()
+        self.task_id = task_id
+        self.entities = entities
+
+
+class SentSignal:
+    """A signal to an entity; nothing waits for it."""
+
+    __slots__ = ("entity_id", "operation")
+
+    def __init__(self, entity_id: str, operation: str) -> None:
+        self.entity_id = entity_id
+        self.operation = operation
+
+
+class SentUnlock:
+    """An entity of a lock that is given up."""
+
+    __slots__ = ("entity_id",)
+
+    def __init__(self, entity_id: str) -> None:
+        self.entity_id = entity_id
 
 
 class SentEvent:

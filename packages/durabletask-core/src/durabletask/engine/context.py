@@ -8,14 +8,30 @@ import uuid
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from durabletask.actions import CreateSubOrchestration, ScheduleTask, SendEvent
-from durabletask.engine.call import ActivityCall, ChildCall, EventTimeout, SentEvent
+from durabletask.actions import (
+    CallEntity,
+    CreateSubOrchestration,
+    LockEntities,
+    ScheduleTask,
+    SendEvent,
+    SignalEntity,
+)
+from durabletask.engine.call import (
+    ActivityCall,
+    ChildCall,
+    EntityCall,
+    EventTimeout,
+    LockCall,
+    SentEvent,
+    SentSignal,
+)
 from durabletask.engine.child import child_id, stem_of
 from durabletask.engine.clock import due_at, from_micros
+from durabletask.engine.critical_section import CriticalSection, checked_set
 from durabletask.engine.delivery import deliver
 from durabletask.engine.log import ReplaySafeLogger
 from durabletask.engine.retry import Retry
-from durabletask.engine.target import ACTIVITIES, ORCHESTRATIONS
+from durabletask.engine.target import ACTIVITIES, ORCHESTRATIONS, checked_entity
 from durabletask.errors import ArgumentTypeError
 from durabletask.limits import check_instance_id, check_text, checked_tags
 from durabletask.task import (
@@ -27,12 +43,13 @@ from durabletask.task import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime, timedelta
 
     from durabletask.engine.ledger import Ledger
+    from durabletask.entities import EntityId
     from durabletask.history import ExecutionStarted
-    from durabletask.task import Task
+    from durabletask.task import EntityLock, Task
 
 __all__ = ["Continuation", "RuntimeContext"]
 
@@ -239,10 +256,80 @@ class RuntimeContext(OrchestrationContext):
             ledger.start_timer(ledger.number, EventTimeout(wait, timeout), due)
         return wait
 
+    # --- entities ------------------------------------------------------------------------------
+
+    def call_entity(
+        self, entity_id: EntityId, operation: str, input: Any = None, *, return_type: Any = None
+    ) -> Task[Any]:
+        target = checked_entity(entity_id, "call_entity")
+        check_text(operation, "the name of an operation")
+        ledger = self._ledger
+        if ledger.closed:
+            return CompletableTask()
+        if ledger.section is not None:
+            ledger.section.check_call(target)
+        ledger.number = number = ledger.number + 1
+        call = EntityCall(number, target, operation, return_type)
+        if not ledger.replaying or ledger.careful:
+            where = f"the input of operation {operation!r} of entity {target!r}"
+            text = ledger.converter.serialize(input, where=where)
+            if not ledger.replaying:
+                ledger.actions[number] = CallEntity(number, target, operation, text)
+        if ledger.replaying:
+            ledger.unconfirmed[number] = call
+        if ledger.section is not None:
+            ledger.section.called(target, number)
+        ledger.operations[number] = call
+        return call
+
+    def signal_entity(
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: Any = None,
+        *,
+        signal_time: datetime | timedelta | None = None,
+    ) -> None:
+        target = checked_entity(entity_id, "signal_entity")
+        check_text(operation, "the name of an operation")
+        ledger = self._ledger
+        at: int | None = None
+        if signal_time is not None:
+            at = due_at(signal_time, ledger.now, "the signal_time of a signal")
+        if ledger.closed:
+            return
+        if ledger.section is not None:
+            ledger.section.check_signal(target)
+        ledger.number = number = ledger.number + 1
+        if not ledger.replaying or ledger.careful:
+            where = f"the input of operation {operation!r} of entity {target!r}"
+            text = ledger.converter.serialize(input, where=where)
+            if not ledger.replaying:
+                ledger.actions[number] = SignalEntity(number, target, operation, text, at)
+        if ledger.replaying:
+            ledger.unconfirmed[number] = SentSignal(target, operation)
+
+    def lock_entities(self, entity_ids: Iterable[EntityId]) -> Task[EntityLock]:
+        entities = checked_set(entity_ids)
+        ledger = self._ledger
+        if ledger.closed:
+            return CompletableTask()
+        if ledger.section is not None:
+            ledger.section.refuse_nesting()
+        ledger.number = number = ledger.number + 1
+        call = LockCall(number, entities)
+        ledger.section = CriticalSection(number, entities)
+        if ledger.replaying:
+            ledger.unconfirmed[number] = call
+        else:
+            ledger.actions[number] = LockEntities(number, entities)
+        ledger.locks[number] = call
+        return call
+
     # --- what needs no waiting -----------------------------------------------------------------
 
     def send_event(self, instance_id: str, event_name: str, *, data: Any = None) -> None:
-        check_text(instance_id, "the instance_id that send_event addresses")
+        check_instance_id(instance_id, "the instance_id that send_event addresses")
         check_text(event_name, "the name of an external event")
         ledger = self._ledger
         if ledger.closed:

@@ -13,15 +13,26 @@ from typing import TYPE_CHECKING, Any
 from durabletask.engine.call import (
     ActivityCall,
     ChildCall,
+    EntityCall,
     EventTimeout,
+    LockCall,
     RetryTimer,
     SentEvent,
+    SentSignal,
+    SentUnlock,
 )
 from durabletask.engine.delivery import deliver
 from durabletask.engine.nondeterminism import END, mismatch, unrecorded
 from durabletask.engine.retry import try_again
 from durabletask.history import (
     ContinuedAsNew,
+    EntityLockGranted,
+    EntityLockRequested,
+    EntityOperationCalled,
+    EntityOperationCompleted,
+    EntityOperationFailed,
+    EntityOperationSignaled,
+    EntityUnlockSent,
     EventRaised,
     EventSent,
     ExecutionCompleted,
@@ -148,6 +159,36 @@ def event_sent(session: OrchestrationSession, event: EventSent) -> None:
         raise mismatch(session, event.task_id, event, sent)
 
 
+def operation_called(session: OrchestrationSession, event: EntityOperationCalled) -> None:
+    call = session.ledger.unconfirmed.pop(event.task_id, None)
+    if not isinstance(call, EntityCall) or not _is_same_operation(call, event):
+        raise mismatch(session, event.task_id, event, call)
+
+
+def operation_signaled(session: OrchestrationSession, event: EntityOperationSignaled) -> None:
+    sent = session.ledger.unconfirmed.pop(event.task_id, None)
+    if not isinstance(sent, SentSignal) or not _is_same_operation(sent, event):
+        raise mismatch(session, event.task_id, event, sent)
+
+
+def _is_same_operation(
+    asked: EntityCall | SentSignal, event: EntityOperationCalled | EntityOperationSignaled
+) -> bool:
+    return (asked.entity_id, asked.operation) == (event.entity_id, event.operation)
+
+
+def lock_requested(session: OrchestrationSession, event: EntityLockRequested) -> None:
+    call = session.ledger.unconfirmed.pop(event.task_id, None)
+    if not isinstance(call, LockCall) or call.entities != event.entities:
+        raise mismatch(session, event.task_id, event, call)
+
+
+def unlock_sent(session: OrchestrationSession, event: EntityUnlockSent) -> None:
+    sent = session.ledger.unconfirmed.pop(event.task_id, None)
+    if not isinstance(sent, SentUnlock) or sent.entity_id != event.entity_id:
+        raise mismatch(session, event.task_id, event, sent)
+
+
 # --- completions -------------------------------------------------------------------------------
 
 
@@ -202,6 +243,49 @@ def _failed(
         call._settle(FAILED, error)
     else:
         call._settle(FAILED, call.failure(event.failure))
+    if session.body.awaiting._status:
+        session.advance()
+
+
+def operation_completed(session: OrchestrationSession, event: EntityOperationCompleted) -> None:
+    call = _answered(session, event.task_id)
+    if call is None:
+        return unknown(session, event)
+    try:
+        outcome = session.ledger.converter.deserialize(
+            event.result, call.result_type, where=call.result_place
+        )
+    except Exception as error:
+        call._settle(FAILED, error)
+    else:
+        call._settle(COMPLETED, outcome)
+    if session.body.awaiting._status:
+        session.advance()
+
+
+def operation_failed(session: OrchestrationSession, event: EntityOperationFailed) -> None:
+    call = _answered(session, event.task_id)
+    if call is None:
+        return unknown(session, event)
+    call._settle(FAILED, call.failure(event.failure))
+    if session.body.awaiting._status:
+        session.advance()
+
+
+def _answered(session: OrchestrationSession, task_id: int) -> EntityCall | None:
+    ledger = session.ledger
+    call = ledger.operations.pop(task_id, None)
+    if call is not None and ledger.section is not None:
+        ledger.section.answered(call.entity_id, task_id)
+    return call
+
+
+def lock_granted(session: OrchestrationSession, event: EntityLockGranted) -> None:
+    ledger = session.ledger
+    call = ledger.locks.pop(event.task_id, None)
+    if call is None or ledger.section is None:
+        return unknown(session, event)
+    call._settle(COMPLETED, ledger.section.granted(ledger))
     if session.body.awaiting._status:
         session.advance()
 
@@ -299,6 +383,10 @@ _FRAME: Table = {
     TimerCreated: timer_created,
     SubOrchestrationInstanceCreated: child_created,
     EventSent: event_sent,
+    EntityOperationCalled: operation_called,
+    EntityOperationSignaled: operation_signaled,
+    EntityLockRequested: lock_requested,
+    EntityUnlockSent: unlock_sent,
     ExecutionTerminated: terminated,
     ExecutionRewound: execution_rewound,
     ExecutionCompleted: execution_completed,
@@ -313,6 +401,9 @@ ACTIVE: Table = {
     TimerFired: timer_fired,
     SubOrchestrationInstanceCompleted: child_completed,
     SubOrchestrationInstanceFailed: child_failed,
+    EntityOperationCompleted: operation_completed,
+    EntityOperationFailed: operation_failed,
+    EntityLockGranted: lock_granted,
     EventRaised: event_raised,
     ExecutionSuspended: suspended,
     ExecutionResumed: ignored,
@@ -326,6 +417,9 @@ SUSPENDED: Table = {
     TimerFired: keep_for_later,
     SubOrchestrationInstanceCompleted: keep_for_later,
     SubOrchestrationInstanceFailed: keep_for_later,
+    EntityOperationCompleted: keep_for_later,
+    EntityOperationFailed: keep_for_later,
+    EntityLockGranted: keep_for_later,
     EventRaised: keep_for_later,
     ExecutionSuspended: ignored,
     ExecutionResumed: resumed,
@@ -340,6 +434,9 @@ FINISHED: Table = {
     TimerFired: ignored,
     SubOrchestrationInstanceCompleted: ignored,
     SubOrchestrationInstanceFailed: ignored,
+    EntityOperationCompleted: ignored,
+    EntityOperationFailed: ignored,
+    EntityLockGranted: ignored,
     EventRaised: kept_after_the_end,
     ExecutionSuspended: ignored,
     ExecutionResumed: ignored,

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from durabletask.actions import Action, CreateTimer
-from durabletask.engine.call import ActivityCall, ChildCall
+from durabletask.engine.call import ActivityCall, ChildCall, EntityCall, LockCall
+from durabletask.engine.critical_section import CriticalSection
 from durabletask.engine.external_events import ExternalEvents
 from durabletask.serialization import DataConverter
 
@@ -34,7 +35,9 @@ class Ledger(msgspec.Struct, eq=False):
         actions: what this live turn asks for, by number, in order.
         unconfirmed: what this replayed turn has asked for and its history has yet to confirm. One
             turn is replayed or live as a whole, so only one of these two is ever filled.
-        activities, children, timers: who waits for the completion of which number.
+        activities, children, timers, operations, locks: who waits for the completion of which
+            number.
+        section: the critical section that is asked for or held, if there is one.
         external: the events and who waits for them, once there are any; see ``events``.
         custom_status: JSON text or None if set in this turn.
     """
@@ -53,6 +56,9 @@ class Ledger(msgspec.Struct, eq=False):
     activities: dict[int, ActivityCall] = {}
     children: dict[int, ChildCall] = {}
     timers: dict[int, Any] = {}
+    operations: dict[int, EntityCall] = {}
+    locks: dict[int, LockCall] = {}
+    section: CriticalSection | None = None
     external: ExternalEvents | None = None
     custom_status: str | UnsetType | None = UNSET
 

@@ -8,13 +8,21 @@ from durabletask.engine.call import (
     ActivityCall,
     ChildCall,
     Ended,
+    EntityCall,
     EventTimeout,
+    LockCall,
     RetryTimer,
     SentEvent,
+    SentSignal,
+    SentUnlock,
 )
 from durabletask.errors import NonDeterminismError
 from durabletask.history import (
     ContinuedAsNew,
+    EntityLockRequested,
+    EntityOperationCalled,
+    EntityOperationSignaled,
+    EntityUnlockSent,
     EventSent,
     ExecutionCompleted,
     SubOrchestrationInstanceCreated,
@@ -44,6 +52,10 @@ _RECORDED: dict[type, Callable[[Any], str]] = {
     TimerCreated: lambda event: "a timer",
     SubOrchestrationInstanceCreated: lambda event: f"sub-orchestration {event.name!r}",
     EventSent: lambda event: f"event {event.name!r} to instance {event.instance_id!r}",
+    EntityOperationCalled: lambda event: f"operation {event.operation!r} of {event.entity_id!r}",
+    EntityOperationSignaled: lambda event: f"signal {event.operation!r} to {event.entity_id!r}",
+    EntityLockRequested: lambda event: f"the lock of {', '.join(event.entities)}",
+    EntityUnlockSent: lambda event: f"the release of {event.entity_id!r}",
     ExecutionCompleted: lambda event: f"the end as {event.status}",
     ContinuedAsNew: lambda event: "continue_as_new",
 }
@@ -55,6 +67,10 @@ _ASKED: dict[type, Callable[[Any], str]] = {
     EventTimeout: lambda call: f"a timer to end the wait for event {call.wait.name!r}",
     ChildCall: lambda call: f"sub-orchestration {call.target.name!r}",
     SentEvent: lambda call: f"event {call.name!r} to instance {call.instance_id!r}",
+    EntityCall: lambda call: f"operation {call.operation!r} of {call.entity_id!r}",
+    SentSignal: lambda call: f"signal {call.operation!r} to {call.entity_id!r}",
+    LockCall: lambda call: f"the lock of {', '.join(call.entities)}",
+    SentUnlock: lambda call: f"the release of {call.entity_id!r}",
     Ended: lambda call: call.how,
 }
 

@@ -10,15 +10,23 @@ from typing import Any, TypeVar
 import msgspec
 
 from durabletask.engine.fingerprint import fingerprint_of
+from durabletask.entities import EntityId
 from durabletask.errors import (
     ActivityNotRegisteredError,
     OrchestrationNotRegisteredError,
     RegistrationError,
 )
 from durabletask.serialization import input_type_of
+from durabletask.task import DurableEntity
 from durabletask.task._decorators import Definition, definition_of
 
-__all__ = ["ActivityRegistration", "OrchestrationRegistration", "Registry"]
+__all__ = [
+    "ActivityRegistration",
+    "EntityRegistration",
+    "OperationShape",
+    "OrchestrationRegistration",
+    "Registry",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,12 +77,49 @@ class ActivityRegistration(msgspec.Struct, frozen=True, eq=False):
     inline: bool
 
 
+class OperationShape(msgspec.Struct, frozen=True, eq=False):
+    """How an operation of an entity is called: a method of its class, or the entity's function.
+
+    The fields are those of :class:`OrchestrationRegistration`.
+    """
+
+    function: Callable[..., Any]
+    input_type: Any
+    takes_input: bool
+    has_default: bool
+
+
+class EntityRegistration(msgspec.Struct, frozen=True, eq=False):
+    """An entity.
+
+    Attributes:
+        name: in lower case.
+        source: the class or function that was registered.
+        operations: of a class, by name.
+        whole: of a function, which sees to every operation itself; None for a class.
+        fingerprint: changes when the code changes.
+    """
+
+    name: str
+    source: Callable[..., Any]
+    operations: Mapping[str, OperationShape]
+    whole: OperationShape | None
+    fingerprint: str
+
+    def operation(self, name: str) -> OperationShape | None:
+        """How to call an operation, or None if there is none; its name ignores case."""
+        if self.whole is not None:
+            return self.whole
+        return self.operations.get(name) or self.operations.get(name.lower())
+
+
 class Registry:
-    """Orchestrators and activities by name."""
+    """Orchestrators, activities and entities by name."""
 
     def __init__(self) -> None:
         self._orchestrations: dict[str, OrchestrationRegistration] = {}
         self._activities: dict[str, ActivityRegistration] = {}
+        self._entities: dict[str, EntityRegistration] = {}
 
     @property
     def orchestrations(self) -> Mapping[str, OrchestrationRegistration]:
@@ -85,6 +130,11 @@ class Registry:
     def activities(self) -> Mapping[str, ActivityRegistration]:
         """The registered activities by name; a live, read-only view."""
         return MappingProxyType(self._activities)
+
+    @property
+    def entities(self) -> Mapping[str, EntityRegistration]:
+        """The registered entities by name in lower case; a live, read-only view."""
+        return MappingProxyType(self._entities)
 
     def add_orchestration(self, function: F, name: str | None = None) -> F:
         """Register an orchestrator, decorated or not, and return it.
@@ -139,6 +189,41 @@ class Registry:
         )
         return function
 
+    def add_entity(self, entity: F, name: str | None = None) -> F:
+        """Register an entity, a class or a function, and return it.
+
+        Raises:
+            RegistrationError: it has the wrong shape, or another one has its name, without regard
+                to case.
+        """
+        definition = _definition(entity, "entity", name)
+        try:
+            lowered: str = EntityId(definition.name, "key").name
+        except ValueError as error:
+            raise RegistrationError(str(error)) from None
+        definition = msgspec.structs.replace(definition, name=lowered)
+        holder = self._entities.get(lowered)
+        if holder is not None and holder.source is entity:
+            return entity
+        if holder is not None:
+            raise RegistrationError(
+                f"the name {lowered!r} is taken by {holder.source!r}: give {entity!r} another name="
+            )
+        operations: dict[str, OperationShape] = {}
+        whole: OperationShape | None = None
+        if isinstance(entity, type):
+            operations = _operations(entity, definition)
+            fingerprint = " ".join(
+                fingerprint_of(operations[operation].function) for operation in sorted(operations)
+            )
+        else:
+            whole = _operation(entity, definition)
+            fingerprint = fingerprint_of(entity)
+        self._entities[lowered] = EntityRegistration(
+            lowered, entity, operations, whole, fingerprint
+        )
+        return entity
+
     def orchestration(self, wanted: str | Callable[..., Any]) -> OrchestrationRegistration:
         """The orchestrator of this name, or this function's registration.
 
@@ -162,6 +247,35 @@ class Registry:
             return self._activities[name]
         except KeyError:
             raise ActivityNotRegisteredError(name, self._activities) from None
+
+
+def _operations(kind: type, definition: Definition) -> dict[str, OperationShape]:
+    """The public methods of an entity's class by name, and by name in lower case."""
+    if not issubclass(kind, DurableEntity):
+        raise RegistrationError(
+            f"the entity {definition.name!r} is the class {kind.__qualname__}, which must derive "
+            "from task.DurableEntity"
+        )
+    operations: dict[str, OperationShape] = {}
+    for name in dir(kind):
+        method = getattr(kind, name)
+        own = name == "delete" or not hasattr(DurableEntity, name)
+        if own and not name.startswith("_") and inspect.isfunction(method):
+            where = msgspec.structs.replace(definition, name=f"{definition.name}.{name}")
+            operations[name] = _operation(method, where)
+    for name, shape in [*operations.items()]:
+        operations.setdefault(name.lower(), shape)
+    return operations
+
+
+def _operation(function: Callable[..., Any], definition: Definition) -> OperationShape:
+    if inspect.isgeneratorfunction(function):
+        raise RegistrationError(
+            f"{definition.name!r} is a generator, which an operation of an entity cannot be: "
+            "return the result"
+        )
+    takes_input, has_default = _shape(function, definition)
+    return OperationShape(function, input_type_of(function), takes_input, has_default)
 
 
 def _name_of(known: Mapping[str, Any], function: Callable[..., Any]) -> str:

@@ -13,15 +13,26 @@ import msgspec
 
 from durabletask.actions import (
     Action,
+    CallEntity,
     CompleteOrchestration,
     ContinueAsNew,
     CreateSubOrchestration,
     CreateTimer,
+    LockEntities,
     ScheduleTask,
     SendEvent,
+    SignalEntity,
+    UnlockEntity,
 )
 from durabletask.history import (
     ContinuedAsNew,
+    EntityLockRequested,
+    EntityOperationCalled,
+    EntityOperationCompleted,
+    EntityOperationFailed,
+    EntityOperationSignaled,
+    EntityRequest,
+    EntityUnlockSent,
     EventRaised,
     EventSent,
     ExecutionCompleted,
@@ -41,7 +52,14 @@ from durabletask.state import OrchestrationStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["TurnOutcome", "apply_actions", "open_activities", "status_after"]
+__all__ = [
+    "TurnOutcome",
+    "apply_actions",
+    "follow_locks",
+    "open_activities",
+    "open_operations",
+    "status_after",
+]
 
 Item = TypeVar("Item")
 
@@ -53,7 +71,8 @@ class TurnOutcome(msgspec.Struct, eq=False, gc=False):
 
     Attributes:
         events: the turn as history records it, received events first.
-        activities, timers, children, sent: what starts once the turn is durable, in order.
+        activities, timers, children, sent, asked: what starts once the turn is durable, in order;
+            ``asked`` is what entities are asked for, without saying by whom.
         completion, continuation: how the execution ended, if it did; never both.
     """
 
@@ -62,6 +81,7 @@ class TurnOutcome(msgspec.Struct, eq=False, gc=False):
     timers: Sequence[TimerFired] = ()
     children: Sequence[CreateSubOrchestration] = ()
     sent: Sequence[tuple[str, EventRaised]] = ()
+    asked: Sequence[tuple[str, EntityRequest]] = ()
     completion: CompleteOrchestration | None = None
     continuation: ContinueAsNew | None = None
 
@@ -120,6 +140,32 @@ def _send_event(outcome: TurnOutcome, action: SendEvent) -> None:
     outcome.sent = _add(outcome.sent, (action.instance_id, event))
 
 
+def _call_entity(outcome: TurnOutcome, action: CallEntity) -> None:
+    event = EntityOperationCalled(action.task_id, action.entity_id, action.operation, action.input)
+    _ask(outcome, action.entity_id, event)
+
+
+def _signal_entity(outcome: TurnOutcome, action: SignalEntity) -> None:
+    event = EntityOperationSignaled(
+        action.task_id, action.entity_id, action.operation, action.input, action.scheduled_at
+    )
+    _ask(outcome, action.entity_id, event)
+
+
+def _lock_entities(outcome: TurnOutcome, action: LockEntities) -> None:
+    _ask(outcome, action.entities[0], EntityLockRequested(action.task_id, action.entities))
+
+
+def _unlock_entity(outcome: TurnOutcome, action: UnlockEntity) -> None:
+    event = EntityUnlockSent(action.task_id, action.entity_id, action.lock_id)
+    _ask(outcome, action.entity_id, event)
+
+
+def _ask(outcome: TurnOutcome, entity_id: str, event: EntityRequest) -> None:
+    outcome.events.append(event)
+    outcome.asked = _add(outcome.asked, (entity_id, event))
+
+
 def _complete(outcome: TurnOutcome, action: CompleteOrchestration) -> None:
     outcome.events.append(ExecutionCompleted(action.status.value, action.result, action.failure))
     outcome.completion = action
@@ -136,6 +182,10 @@ _APPLY: dict[type, Callable[[TurnOutcome, Any], None]] = {
     CreateTimer: _create_timer,
     CreateSubOrchestration: _create_child,
     SendEvent: _send_event,
+    CallEntity: _call_entity,
+    SignalEntity: _signal_entity,
+    LockEntities: _lock_entities,
+    UnlockEntity: _unlock_entity,
     CompleteOrchestration: _complete,
     ContinueAsNew: _continue_as_new,
 }
@@ -168,3 +218,31 @@ def open_activities(history: Iterable[HistoryEvent]) -> dict[int, TaskScheduled]
         elif isinstance(event, (TaskCompleted, TaskFailed)):
             scheduled.pop(event.task_id, None)
     return scheduled
+
+
+def follow_locks(locks: dict[int, tuple[str, ...]], events: Iterable[HistoryEvent]) -> None:
+    """Bring ``locks`` up to date with what an orchestration has asked for in these events.
+
+    It maps the number of each lock that was asked for to those of its entities that have not been
+    given up. Whether the lock was granted does not matter: it is to be given up either way.
+    """
+    for event in events:
+        if isinstance(event, EntityLockRequested):
+            locks[event.task_id] = event.entities
+        elif isinstance(event, EntityUnlockSent):
+            left = tuple(e for e in locks.get(event.lock_id, ()) if e != event.entity_id)
+            if left:
+                locks[event.lock_id] = left
+            else:
+                locks.pop(event.lock_id, None)
+
+
+def open_operations(history: Iterable[HistoryEvent]) -> dict[int, EntityOperationCalled]:
+    """Calls of entities that have no outcome in this history, by number."""
+    called: dict[int, EntityOperationCalled] = {}
+    for event in history:
+        if isinstance(event, EntityOperationCalled):
+            called[event.task_id] = event
+        elif isinstance(event, (EntityOperationCompleted, EntityOperationFailed)):
+            called.pop(event.task_id, None)
+    return called

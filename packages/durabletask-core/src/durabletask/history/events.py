@@ -3,7 +3,8 @@
 A history is the concatenation of the turns of one execution. A turn is recorded as
 ``OrchestratorStarted``, then the events it received, then the events of what it asked for, then
 perhaps ``ExecutionCompleted``. ``task_id`` is the number of the scheduling call, counted from 1
-within an execution.
+within an execution. An entity has a history too, of which only what follows its last turn matters;
+its turns are ``OrchestratorStarted``, the requests received, ``EntityAdvanced``.
 
 Instants are ``int`` microseconds since the Unix epoch, UTC. Payloads are JSON text, or None when
 absent. The ``tag`` of a class is its code in storage: never reuse or change one.
@@ -17,6 +18,17 @@ from durabletask.state import FailureDetails, ParentInstance
 
 __all__ = [
     "ContinuedAsNew",
+    "EntityAdvanced",
+    "EntityCaller",
+    "EntityLockGranted",
+    "EntityLockHolder",
+    "EntityLockRequested",
+    "EntityOperationCalled",
+    "EntityOperationCompleted",
+    "EntityOperationFailed",
+    "EntityOperationSignaled",
+    "EntityRequest",
+    "EntityUnlockSent",
     "EventRaised",
     "EventSent",
     "ExecutionCompleted",
@@ -187,6 +199,118 @@ class ExecutionRewound(_Event, frozen=True, tag=18):
     reason: str | None = None
 
 
+# --- entities ------------------------------------------------------------------------------------
+
+
+class EntityCaller(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which execution of which orchestration has asked an entity for something."""
+
+    instance_id: str
+    execution_id: str
+
+
+class EntityOperationCalled(_Event, frozen=True, tag=32):
+    """An operation was called: in the history of the orchestration, and as what the entity gets.
+
+    ``caller`` is told by the backend on the way; the orchestration's own history has none.
+    """
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: str | None = None
+    caller: EntityCaller | None = None
+
+
+class EntityOperationSignaled(_Event, frozen=True, tag=33):
+    """An operation was signalled, by an orchestration, another entity or a client (``task_id`` 0).
+
+    ``scheduled_at``: not before this instant by the store's clock.
+    """
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: str | None = None
+    scheduled_at: int | None = None
+
+
+class EntityOperationCompleted(_Event, frozen=True, tag=34):
+    """The entity has answered the call ``task_id``."""
+
+    task_id: int
+    result: str | None = None
+
+
+class EntityOperationFailed(_Event, frozen=True, tag=35):
+    """The operation of the call ``task_id`` has failed, and changed nothing."""
+
+    task_id: int
+    failure: FailureDetails
+
+
+class EntityLockRequested(_Event, frozen=True, tag=36):
+    """A lock of several entities was asked for. The request visits them in their sorted order.
+
+    ``position``: of the entity that gets it, in ``entities``.
+    """
+
+    task_id: int
+    entities: tuple[str, ...]
+    position: int = 0
+    caller: EntityCaller | None = None
+
+
+class EntityLockGranted(_Event, frozen=True, tag=37):
+    """All entities of the lock ``task_id`` are held."""
+
+    task_id: int
+
+
+class EntityUnlockSent(_Event, frozen=True, tag=38):
+    """The lock ``lock_id`` of an entity was given up.
+
+    ``following``: entities to be told by this one, because the request for the lock may still be
+    on its way: it is sent after the request on the same path, so it never overtakes it. An entity
+    that had the request waiting drops it, and tells nobody.
+    """
+
+    task_id: int
+    entity_id: str
+    lock_id: int
+    caller: EntityCaller | None = None
+    following: tuple[str, ...] = ()
+
+
+class EntityLockHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Who holds an entity locked: the execution, and the number of its request."""
+
+    caller: EntityCaller
+    lock_id: int
+
+
+class EntityAdvanced(_Event, frozen=True, tag=39):
+    """What a turn of an entity came to; the last event of each of its turns.
+
+    Attributes:
+        settled: numbers of the requests that were dealt with, in that order. The requests of an
+            execution are numbered from 1: those it began with, then those it receives.
+        lock: who holds the entity afterwards.
+        is_changed: the state is another afterwards, ``state``; None: it has none.
+    """
+
+    settled: tuple[int, ...] = ()
+    lock: EntityLockHolder | None = None
+    is_changed: bool = False
+    state: str | None = None
+
+
+EntityRequest = (
+    EntityOperationCalled | EntityOperationSignaled | EntityLockRequested | EntityUnlockSent
+)
+"""What an entity is asked for."""
+
+
 HistoryEvent = (
     OrchestratorStarted
     | ExecutionStarted
@@ -206,5 +330,13 @@ HistoryEvent = (
     | ExecutionCompleted
     | ContinuedAsNew
     | ExecutionRewound
+    | EntityOperationCalled
+    | EntityOperationSignaled
+    | EntityOperationCompleted
+    | EntityOperationFailed
+    | EntityLockRequested
+    | EntityLockGranted
+    | EntityUnlockSent
+    | EntityAdvanced
 )
-"""Any history event. Entity events will take the tags from 32 on."""
+"""Any history event."""

@@ -14,6 +14,9 @@ raises the epoch first. So checking the lane is enough to fence every instance i
 
 *Order.* Messages to one instance are totally ordered; those of one batch keep their order.
 
+*Presence.* An instance for which a create of a batch was refused, because it is there, is still
+there for the messages of that batch.
+
 The conformance suites in :mod:`durabletask.testing.conformance` test exactly this.
 """
 
@@ -218,7 +221,11 @@ class Store(ABC):
     async def query_instances(
         self, query: OrchestrationQuery
     ) -> tuple[list[InstanceRecord], str | None]:
-        """One page ordered by ``(created_at, instance_id)``, and the next page's token."""
+        """One page ordered by ``(created_at, instance_id)``, and the next page's token.
+
+        Instances whose ids begin with ``@`` (entities) are part of it only if the prefix of the
+        query begins with ``@``.
+        """
 
     @abstractmethod
     async def purge_instances(self, instance_ids: Sequence[str], *, recursive: bool) -> int:
@@ -226,6 +233,17 @@ class Store(ABC):
 
         ``recursive`` deletes their finished descendants too. Returns how many were deleted.
         """
+
+    async def purge_idle(self, instance_ids: Sequence[str]) -> int:
+        """Delete those of the ids that are PENDING and wait for nothing. Returns how many.
+
+        That is: they have had a turn, nobody owns them, they are neither busy nor parked, and no
+        message is there for them, visible or not. For stores that declare ``entities``.
+
+        Raises:
+            CapabilityError: the store lacks it.
+        """
+        raise CapabilityError("entities", self.capabilities.name)
 
     async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
         """Put all of these in the place of what is there, atomically, and durably.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from durabletask.backend import Backend, ReusePolicy, StartRequest
+from durabletask.entities import EntityId, is_entity
 from durabletask.errors import (
     BackendClosedError,
     InstanceAlreadyExistsError,
@@ -16,6 +17,7 @@ from durabletask.errors import (
     OrchestrationStateError,
 )
 from durabletask.history import (
+    EntityOperationSignaled,
     EventRaised,
     ExecutionResumed,
     ExecutionSuspended,
@@ -36,6 +38,8 @@ from durabletask.limits import (
 from durabletask.state import FINISHED, OrchestrationQuery, Page, PurgeResult
 from durabletask.store.batch import Message, NewInstance
 from durabletask.store.channel import ClientChannel
+from durabletask.store.entity_reader import EntityReader
+from durabletask.store.entity_turns import new_entity
 from durabletask.store.hub import Hub
 from durabletask.store.identity import CHANCE, new_execution_id, new_instance_id
 from durabletask.store.instance import OwnedInstance
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from durabletask.backend import Capabilities, WorkerProfile, WorkItemSource
+    from durabletask.entities import EntityPage, EntityQuery, EntityState
     from durabletask.state import OrchestrationState, OrchestrationStatus
     from durabletask.store.api import Store
     from durabletask.store.lane import Lane
@@ -83,6 +88,7 @@ class StoreBackend(Backend):
         self._chance = chance
         self._hub = Hub(store, self._options, chance)
         self._store = store
+        self._entities = EntityReader(store)
         self._opened = False
         # What this class makes of the verbs that every store has.
         self._capabilities = msgspec.structs.replace(store.capabilities, restart=True)
@@ -130,7 +136,7 @@ class StoreBackend(Backend):
             )
 
     def _check_may_exist(self, instance_id: str) -> None:
-        if not is_storable(instance_id):
+        if is_entity(instance_id) or not is_storable(instance_id):
             raise InstanceNotFoundError(instance_id)
 
     # --- client half: starting and signalling --------------------------------------------------
@@ -211,7 +217,9 @@ class StoreBackend(Backend):
         self, instance_id: str, event: HistoryEvent, *, urgent: bool = False, unpark: bool = False
     ) -> None:
         self._check_open()
-        self._check_may_exist(instance_id)
+        # An entity can be set aside like any instance, and so be released.
+        if not (unpark and not urgent and is_entity(instance_id)):
+            self._check_may_exist(instance_id)
         lane = await self._client_lane()
         sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         lane.pending.messages.append(
@@ -249,7 +257,7 @@ class StoreBackend(Backend):
         self, instance_id: str, *, fetch_payloads: bool = True
     ) -> OrchestrationState | None:
         self._check_open()
-        if not is_storable(instance_id):
+        if is_entity(instance_id) or not is_storable(instance_id):
             return None
         if fetch_payloads:
             return await self._hub.reader.get(instance_id)
@@ -279,7 +287,7 @@ class StoreBackend(Backend):
             raise InvalidRequestError(
                 f"page_size must be between 1 and 10,000, not {query.page_size}"
             )
-        if not may_match(query):
+        if is_entity(query.instance_id_prefix or "") or not may_match(query):
             return Page([], None)
         rows, token = await self._store.query_instances(query)
         return Page([state_of_record(row) for row in rows], token)
@@ -301,11 +309,11 @@ class StoreBackend(Backend):
     ) -> PurgeResult:
         self._check_open()
         if isinstance(target, str):
-            if not is_storable(target):
+            if is_entity(target) or not is_storable(target):
                 return PurgeResult(0)
             return PurgeResult(await self._store.purge_instances([target], recursive=recursive))
         finished = (target.statuses or FINISHED) & FINISHED
-        if not finished or not may_match(target):
+        if not finished or is_entity(target.instance_id_prefix or "") or not may_match(target):
             return PurgeResult(0)
         # Each round deletes the page it read, so reading starts at the beginning again; small
         # rounds keep every transaction short.
@@ -358,6 +366,61 @@ class StoreBackend(Backend):
         self._check_may_exist(instance_id)
         await rewind_instance(self._store, instance_id, reason, self._chance)
         self._hub.work_written()
+
+    # --- client half: entities -----------------------------------------------------------------
+
+    async def signal_entity(
+        self, entity_id: str, operation: str, input: str | None, signal_time: int | None
+    ) -> None:
+        self._check_open()
+        self.capabilities.require("entities")
+        target = str(EntityId.parse(entity_id))
+        check_text(operation, "the name of an operation")
+        limit = self.capabilities.max_payload_bytes
+        check_payload(input, f"the input of operation {operation!r} of entity {target!r}", limit)
+        now = self._store.now()
+        lane = await self._client_lane()
+        source = next((s for s in self._hub.sources if s.lane is lane), None)
+        loop = asyncio.get_running_loop()
+        created: asyncio.Future[bool] = loop.create_future()
+        sent: asyncio.Future[bool] = loop.create_future()
+        name = f"@{EntityId.parse(entity_id).name}"
+        row = new_entity(
+            target,
+            now,
+            new_execution_id(now, self._chance),
+            owned=source is not None and source.has_room_for(name),
+        )
+        event = EntityOperationSignaled(0, target, operation, input, signal_time)
+        lane.pending.creates.append(row)
+        lane.pending.create_futures.append(created)
+        lane.pending.messages.append(
+            Message(target, encode_event(event), visible_at=signal_time or 0)
+        )
+        lane.pending.message_futures.append(sent)
+        lane.kick()
+        await asyncio.gather(created, sent)
+
+    async def get_entity(self, entity_id: str, *, include_state: bool) -> EntityState | None:
+        self._check_open()
+        self.capabilities.require("entities")
+        target = str(EntityId.parse(entity_id))
+        if not is_storable(target):
+            return None
+        found = await self._entities.get(target)
+        if found is None or include_state:
+            return found
+        return msgspec.structs.replace(found, serialized_state=None)
+
+    async def query_entities(self, query: EntityQuery) -> EntityPage:
+        self._check_open()
+        self.capabilities.require("entities")
+        return await self._entities.query(query)
+
+    async def clean_entity_storage(self) -> int:
+        self._check_open()
+        self.capabilities.require("entities")
+        return await self._entities.clean()
 
     # --- worker half ---------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.entities import is_entity
 from durabletask.errors import UnknownCommitError
 from durabletask.store.pending import PendingBatch
 
@@ -34,9 +35,11 @@ def answer_in_doubt(pending: PendingBatch, rows: Mapping[str, InstanceRecord]) -
     Returns:
         What may be sent again.
     """
-    witnesses = [new for new in pending.creates if _is_made(new, rows)]
+    # An entity bears no witness: it may have been there before, and be gone since.
+    told = [new for new in pending.creates if not is_entity(new.instance_id)]
+    witnesses = [new for new in told if _is_made(new, rows)]
     applied = bool(witnesses)
-    refuted = not applied and any(new.instance_id not in rows for new in pending.creates)
+    refuted = not applied and any(new.instance_id not in rows for new in told)
     rest = pending.client_part()
     if refuted:
         return rest

@@ -44,9 +44,9 @@ class Holdings:
         return self.owned.get(instance.instance_id) is instance
 
     def adopt(self, instance: OwnedInstance, *, run: bool = True) -> None:
-        """Own an instance from now on; with ``run`` it is ready if its inbox is not empty."""
+        """Own an instance from now on; with ``run`` it is ready if there is a turn to make."""
         self.owned[instance.instance_id] = instance
-        if run and instance.inbox:
+        if run and instance.has_turn:
             self.make_ready(instance)
 
     def make_ready(self, instance: OwnedInstance) -> None:

@@ -57,7 +57,10 @@ class Hub:
         self.work_written()
 
     def known_orchestrations(self) -> frozenset[str]:
-        """Names that some live worker of the hub can run, as far as known here."""
+        """Names that some live worker of the hub can run, as far as known here.
+
+        Those of entities among them, which begin with ``@``.
+        """
         known: frozenset[str] = frozenset()
         for source in self.sources:
             known |= source.repertoire.orchestrations.keys()

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from durabletask.engine import ENTITY_REQUESTS, Entity, EntityPlan
+from durabletask.entities import is_entity
 from durabletask.history import (
+    EntityOperationCalled,
     EventRaised,
     ExecutionResumed,
     ExecutionStarted,
@@ -30,22 +33,52 @@ if TYPE_CHECKING:
     from durabletask.store.batch import NewInstance, NextExecution
     from durabletask.store.record import ClaimedInstance, InboxMessage
 
-__all__ = ["NO_MESSAGES", "OwnedInstance", "Phase"]
+__all__ = ["NO_LOCKS", "NO_MESSAGES", "OwnedEntity", "OwnedInstance", "Phase"]
 
 NO_MESSAGES: Final[Mapping[int, HistoryEvent]] = MappingProxyType({})
 """No messages. Shared, because few of very many instances have any at a time."""
 
-_FOR_ANY_EXECUTION = (EventRaised, ExecutionSuspended, ExecutionResumed, ExecutionTerminated)
+NO_LOCKS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({})
+"""No locks. Shared, because most instances never have any."""
+
+_FOR_ANY_EXECUTION = (
+    EventRaised,
+    ExecutionSuspended,
+    ExecutionResumed,
+    ExecutionTerminated,
+    *ENTITY_REQUESTS,
+)
 
 
 class Phase(enum.Enum):
-    """Where an owned instance stands. Only READY -> RUNNING -> COMMITTING -> READY or IDLE."""
+    """Where an owned instance stands. Only READY -> RUNNING -> COMMITTING -> READY or IDLE.
+
+    LEAVING: its release is on the way to the store.
+    """
 
     RECOVERING = enum.auto()
     IDLE = enum.auto()
     READY = enum.auto()
     RUNNING = enum.auto()
     COMMITTING = enum.auto()
+    LEAVING = enum.auto()
+
+
+class OwnedEntity(msgspec.Struct, eq=False):
+    """What is known of an owned instance besides, if it is an entity.
+
+    Attributes:
+        memory: state, lock and queue as the next turn finds them.
+        plan, received: of the turn that is out.
+        weight: bytes of this execution's history.
+        goes_on: the last turn left something that can be dealt with at once.
+    """
+
+    memory: Entity
+    plan: EntityPlan | None = None
+    received: Sequence[HistoryEvent] = ()
+    weight: int = 0
+    goes_on: bool = False
 
 
 class OwnedInstance(msgspec.Struct, eq=False, gc=False):
@@ -66,6 +99,10 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
         continues: the last turn was made while this was owned, and is committed.
         history: what recovery has read of it, until the worker asks for it.
         since_birth: everything the client may ask about is known here (no earlier owner).
+        locks: number of each lock this execution has asked for and not given up, to its entities;
+            None if only the history knows.
+        reopened: calls of entities that a rewind has opened anew, to be sent with the next turn.
+        entity: set if this is an entity.
 
     ``gc=False``: nothing in it refers back to it, and there may be very many.
     """
@@ -96,6 +133,9 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
     continues: bool = False
     idle_since: float = 0.0
     history: list[HistoryEvent] | None = None
+    locks: Mapping[int, tuple[str, ...]] | None = NO_LOCKS
+    reopened: Sequence[EntityOperationCalled] = ()
+    entity: OwnedEntity | None = None
 
     @classmethod
     def bare(cls, row: NewInstance | ClaimedInstance) -> OwnedInstance:
@@ -115,13 +155,21 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
     def created(cls, row: NewInstance) -> OwnedInstance:
         """A new instance that its lane owns from birth; its start event is in the inbox."""
         instance = cls.bare(row)
+        if is_entity(row.instance_id):
+            instance.entity = OwnedEntity(Entity(row.input))
         instance._put_start(row.start_at, None)
         return instance
 
     @classmethod
     def claimed(cls, row: ClaimedInstance) -> OwnedInstance:
-        """An instance taken from the store, its messages in the inbox."""
+        """An instance taken from the store, its messages in the inbox.
+
+        Raises:
+            BackendUnavailableError: part of it is damaged.
+        """
         instance = cls.bare(row)
+        if is_entity(row.instance_id):
+            instance.entity = OwnedEntity(Entity(row.input))
         instance.sequence = row.sequence
         instance.clock = row.recorded_at
         instance.status = OrchestrationStatus(row.status)
@@ -130,8 +178,17 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
         instance.since_birth = False
         if row.sequence == 0:
             instance._put_start(row.start_at, row.carryover)
+        else:
+            instance.locks = None
         instance.deliver(row.messages, ())
         return instance
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether there is something to make a turn of. An entity does nothing just to begin."""
+        if self.entity is not None:
+            return bool(self.inbox_messages) or self.entity.goes_on
+        return bool(self.inbox)
 
     def _put_start(self, start_at: int, carryover: bytes | None) -> None:
         started = ExecutionStarted(
@@ -225,6 +282,9 @@ class OwnedInstance(msgspec.Struct, eq=False, gc=False):
         self.busy = True
         self.status = OrchestrationStatus.RUNNING
         self.custom_status = None
+        self.locks = NO_LOCKS
+        if self.entity is not None:
+            self.entity = OwnedEntity(Entity(self.input))
         self._put_start(0, following.carryover)
 
 

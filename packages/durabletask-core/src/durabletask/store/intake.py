@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, cast
 from durabletask.actions import CompleteOrchestration
 from durabletask.backend import ActivityWorkItem, OrchestrationResult
 from durabletask.engine import result_of_termination
-from durabletask.engine.runtime_state import open_activities
+from durabletask.engine.runtime_state import follow_locks, open_activities, open_operations
+from durabletask.entities import is_entity
 from durabletask.errors import (
     ActivityNotRegisteredError,
     BackendUnavailableError,
     DurableTaskError,
+    EntityNotRegisteredError,
     OrchestrationNotRegisteredError,
 )
 from durabletask.history import (
+    ExecutionRewound,
     HistoryEvent,
     TaskCompleted,
     TaskFailed,
@@ -25,10 +28,10 @@ from durabletask.history import (
     decode_history,
 )
 from durabletask.state import FailureDetails, OrchestrationStatus
-from durabletask.store.instance import OwnedInstance, Phase
+from durabletask.store.instance import NO_LOCKS, OwnedInstance, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from durabletask.backend import OrchestrationWorkItem
     from durabletask.store.batch import LaneKey
@@ -74,28 +77,42 @@ class Intake:
             if row.crashes >= self._hub.options.poison_after:
                 self._holdings.adopt(instance, run=False)
                 self._source.set_aside(instance, _poisoned(row.crashes), None)
-            elif not self._source.repertoire.runs(row.name):
-                self._take_foreign(instance)
-            elif row.busy and row.sequence:
+            elif row.sequence and (instance.entity is not None or row.busy):
                 instance.phase = Phase.RECOVERING
-                self._holdings.adopt(instance)
+                self._holdings.adopt(instance, run=False)
                 interrupted.append((instance, row))
             else:
-                self._holdings.adopt(instance)
+                self._begin(instance)
             if row.crashes >= self._hub.options.probation_after:
                 self._holdings.probation.admit(instance)
                 self._source.scout.soon()  # a poll hands out one; there may be room for more
         if interrupted:
-            task = asyncio.get_running_loop().create_task(self._recover(interrupted))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._recover(interrupted))
 
-    def _take_foreign(self, instance: OwnedInstance) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _begin(self, instance: OwnedInstance) -> None:
+        """Own an instance of which everything is known that its next turn needs."""
+        if self._source.repertoire.runs(instance.name):
+            self._holdings.adopt(instance)
+        else:
+            self._holdings.adopt(instance, run=False)
+            self._conclude(instance)
+
+    def _conclude(self, instance: OwnedInstance) -> None:
         """An instance whose code is not here: it was terminated, or nobody has the code."""
-        self._holdings.adopt(instance, run=False)
+        if instance.entity is not None:
+            known = [name[1:] for name in self._hub.known_orchestrations() if is_entity(name)]
+            error = EntityNotRegisteredError(instance.name[1:], known)
+            self._source.entities.refuse(instance, self._source.now(), _failure(error))
+            return
         result = result_of_termination(instance.inbox)
         if result is None:
-            error = OrchestrationNotRegisteredError(instance.name, self._hub.known_orchestrations())
+            known = [name for name in self._hub.known_orchestrations() if not is_entity(name)]
+            error = OrchestrationNotRegisteredError(instance.name, known)
             result = OrchestrationResult(
                 [CompleteOrchestration(OrchestrationStatus.FAILED, failure=_failure(error))]
             )
@@ -115,10 +132,37 @@ class Intake:
                 if not self._holdings.owns(instance) or instance.phase is not Phase.RECOVERING:
                     continue
                 try:
-                    self._resume(instance, row, decode_history(history))
+                    if instance.entity is None:
+                        self._resume(instance, row, decode_history(history))
+                    else:
+                        self._recall(instance, history)
                 except BackendUnavailableError as error:
                     self._source.set_aside(instance, str(error), None)
             await asyncio.sleep(0)
+
+    def _recall(self, instance: OwnedInstance, chunks: list[bytes]) -> None:
+        """An entity's memory is the history of its execution."""
+        entity = instance.entity
+        assert entity is not None
+        entity.memory.recall(decode_history(chunks))
+        entity.weight = sum(map(len, chunks))
+        entity.goes_on = entity.memory.can_go_on
+        instance.phase = Phase.IDLE
+        self._begin(instance)
+
+    def find_locks(self, instance: OwnedInstance, go_on: Callable[[], None]) -> None:
+        """Read which locks an execution holds, then go on, unless it is lost meanwhile."""
+        self._spawn(self._find_locks(instance, go_on))
+
+    async def _find_locks(self, instance: OwnedInstance, go_on: Callable[[], None]) -> None:
+        [chunks] = await self._histories([instance])
+        if self._holdings.owns(instance) and instance.phase is Phase.RUNNING:
+            try:
+                instance.locks = _locks_in(decode_history(chunks))
+            except BackendUnavailableError as error:
+                self._source.set_aside(instance, str(error), None)
+            else:
+                go_on()
 
     async def _histories(self, instances: Sequence[OwnedInstance]) -> list[list[bytes]]:
         """The chunks of instances none of which has a turn on its way to the store."""
@@ -158,6 +202,11 @@ class Intake:
     def _resume(
         self, instance: OwnedInstance, row: ClaimedInstance, history: list[HistoryEvent]
     ) -> None:
+        instance.locks = _locks_in(history)
+        if not self._source.repertoire.runs(instance.name):
+            instance.phase = Phase.IDLE
+            self._conclude(instance)
+            return
         arrived = {
             event.task_id
             for event in instance.inbox
@@ -189,8 +238,13 @@ class Intake:
             for instance, chunks in zip(missing, await self._histories(missing), strict=True):
                 instance.history = decode_history(chunks)
         histories: list[list[HistoryEvent]] = []
-        for instance, _item in zip(instances, items, strict=True):
+        for instance, item in zip(instances, items, strict=True):
             history, instance.history = instance.history or [], None
+            if instance.locks is None:
+                instance.locks = _locks_in(history)
+            if any(isinstance(event, ExecutionRewound) for event in item.events):
+                # What it had called has been answered to an execution that is no more.
+                instance.reopened = [*open_operations(history).values()]
             lost = not self._holdings.owns(instance)
             histories.append([] if lost else history)
         return histories
@@ -226,6 +280,12 @@ class Intake:
                 event.origin,
             )
         )
+
+
+def _locks_in(history: Sequence[HistoryEvent]) -> Mapping[int, tuple[str, ...]]:
+    locks: dict[int, tuple[str, ...]] = {}
+    follow_locks(locks, history)
+    return locks or NO_LOCKS
 
 
 def _failure(error: DurableTaskError) -> FailureDetails:

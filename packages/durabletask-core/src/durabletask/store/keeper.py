@@ -6,9 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from durabletask.entities import is_entity
 from durabletask.errors import (
     ActivityNotRegisteredError,
     BackendUnavailableError,
+    DurableTaskError,
+    EntityNotRegisteredError,
     LaneFencedError,
     OrchestrationNotRegisteredError,
 )
@@ -47,6 +50,7 @@ class Keeper:
         self._source = source
         self._clock = asyncio.get_running_loop().time
         self._warned: set[tuple[str, str]] = set()
+        self._blank: list[str] = []
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -69,6 +73,7 @@ class Keeper:
                     # Taken before the call: a slow answer must not make the lease look younger.
                     renewed = self._clock()
                     await self._renew()
+                    await self._remove_blank()
                     self._release_idle()
                 # At every look: some stores know of a death long before the lease has run out.
                 if await self._hub.store.take_over():
@@ -129,11 +134,14 @@ class Keeper:
         if (kind, name) in self._warned:
             return
         self._warned.add((kind, name))
-        error = (
-            ActivityNotRegisteredError(name, self._hub.known_activities())
-            if kind == "activity"
-            else OrchestrationNotRegisteredError(name, self._hub.known_orchestrations())
-        )
+        known = self._hub.known_orchestrations()
+        error: DurableTaskError
+        if kind == "activity":
+            error = ActivityNotRegisteredError(name, self._hub.known_activities())
+        elif is_entity(name):
+            error = EntityNotRegisteredError(name[1:], [n[1:] for n in known if is_entity(n)])
+        else:
+            error = OrchestrationNotRegisteredError(name, [n for n in known if not is_entity(n)])
         _log.warning(
             "%s; it waits for a worker that does, and fails after %g s",
             error,
@@ -143,23 +151,35 @@ class Keeper:
     # --- sharing -------------------------------------------------------------------------------
 
     def _release_idle(self) -> None:
-        """Give idle instances up, so that whichever worker is free can take their next turn."""
+        """Give idle instances up, so that whichever worker is free can take their next turn.
+
+        Entities also where there is no other worker: there may be many more of them than are in
+        use. Those that have nothing to remember are removed once they are released.
+        """
         standing = self._source.standing
-        if standing is None or standing.workers <= 1:
-            return
+        alone = standing is None or standing.workers <= 1
         before = self._clock() - self._hub.options.idle_release
         released = 0
         for instance in self._source.holdings.owned.values():
             if (
                 instance.phase is Phase.IDLE
-                and not instance.inbox
+                and not (alone and instance.entity is None)
+                and not instance.has_turn
                 and not instance.unrecorded
                 and instance.idle_since < before
             ):
-                instance.phase = Phase.COMMITTING
+                instance.phase = Phase.LEAVING
                 self._source.lane.pending.released.append((instance, False))
+                if instance.entity is not None and instance.entity.memory.is_blank:
+                    self._blank.append(instance.instance_id)
                 released += 1
                 if released == _RELEASED_AT_ONCE:
                     break
         if released:
             self._source.lane.kick()
+
+    async def _remove_blank(self) -> None:
+        """Remove entities that were blank when they were released, if they still are."""
+        blank, self._blank = self._blank, []
+        if blank:
+            await self._hub.store.purge_idle(blank)

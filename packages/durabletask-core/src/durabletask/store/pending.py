@@ -29,6 +29,8 @@ class PendingBatch:
 
     ``creates`` and ``messages`` may carry a future of the client that asked; such entries belong
     to nobody's turn, so they survive the fencing of the lane and are sent again on the next one.
+
+    ``summoned``: the entities among the creates, each of which needs to be there once only.
     """
 
     __slots__ = (
@@ -42,6 +44,7 @@ class PendingBatch:
         "parked",
         "released",
         "returned",
+        "summoned",
         "turns",
     )
 
@@ -57,6 +60,7 @@ class PendingBatch:
         self.parked: list[tuple[Park, OwnedInstance]] = []
         self.released: list[tuple[OwnedInstance, bool]] = []
         self.returned: list[tuple[int, int]] = []
+        self.summoned: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(

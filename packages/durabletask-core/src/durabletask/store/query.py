@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 import msgspec
 
 from durabletask.engine import to_micros
+from durabletask.entities import is_entity
 from durabletask.errors import InvalidRequestError
 from durabletask.limits import is_storable
 
@@ -78,6 +79,7 @@ class Wanted(NamedTuple):
 
     Attributes:
         statuses: empty takes all.
+        prefix: of the id. Ids that begin with ``@``, those of entities, fit only one that does too.
         created, completed: of these; an unfinished instance is in no span of completion.
     """
 
@@ -100,12 +102,18 @@ class Wanted(NamedTuple):
             completed=(_instant(query.completed_from), _instant(query.completed_to)),
         )
 
+    @property
+    def takes_entities(self) -> bool:
+        """Whether entities are among what is asked for; then nothing else is."""
+        return is_entity(self.prefix)
+
     def fits(self, row: Row) -> bool:
         """Whether a row meets all of them."""
         return (
             (not self.statuses or row.status in self.statuses)
             and (self.name is None or row.name == self.name)
             and row.instance_id.startswith(self.prefix)
+            and (self.takes_entities or not is_entity(row.instance_id))
             and self.tags.items() <= (row.tags or {}).items()
             and _within(row.created_at, self.created)
             and _within(row.completed_at, self.completed)

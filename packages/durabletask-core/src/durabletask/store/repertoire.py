@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.entities import is_entity
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -21,13 +23,15 @@ class Repertoire:
     once from what this process starts and schedules, and from the store for the rest.
 
     Attributes:
-        orchestrations: name to the fingerprint of the code.
+        orchestrations: name to the fingerprint of the code; an entity's name begins with ``@``.
         activities: names.
         is_open: whether names are learned.
     """
 
     def __init__(self, profile: WorkerProfile) -> None:
         self.orchestrations = dict(profile.orchestrations)
+        for name, fingerprint in profile.entities.items():
+            self.orchestrations[f"@{name}"] = fingerprint
         self.activities = set(profile.activities)
         self.is_open = profile.any_name
         self._code = profile.code
@@ -36,9 +40,10 @@ class Repertoire:
         """Whether orchestrations of this name are run here."""
         if name in self.orchestrations:
             return True
-        if self.is_open:
+        if self.is_open and not is_entity(name):
             self.orchestrations[name] = self._code
-        return self.is_open
+            return True
+        return False
 
     def performs(self, name: str) -> bool:
         """Whether activities of this name are run here."""

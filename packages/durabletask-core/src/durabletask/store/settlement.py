@@ -119,7 +119,7 @@ class Settlement:
             self._scout.due(min(timer.visible_at for timer in turn.timers))
         if effect.local:
             self._holdings.start_activities(instance, effect.local)
-        if instance.inbox:
+        if instance.inbox or (instance.entity is not None and instance.entity.goes_on):
             self._holdings.make_ready(instance)
         elif not effect.local:
             instance.idle_since = self._clock()

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 from durabletask.backend import (
     ActivityResult,
     ActivityWorkItem,
+    EntityResult,
+    EntityWorkItem,
     OrchestrationResult,
     OrchestrationWorkItem,
     WorkItem,
     WorkItemSource,
 )
-from durabletask.engine.runtime_state import apply_actions, status_after
+from durabletask.engine.runtime_state import apply_actions, follow_locks, status_after
 from durabletask.errors import BackendUnavailableError
 from durabletask.history import (
+    EntityCaller,
     HistoryEvent,
     OrchestratorStarted,
     TaskCompleted,
@@ -28,8 +31,10 @@ from durabletask.history import (
 from durabletask.store.batch import ActivityRow, FinishedActivity, LaneKey, Message, Park
 from durabletask.store.bell import Bell
 from durabletask.store.effect import TurnEffect
+from durabletask.store.entity_turns import EntityTurns
 from durabletask.store.holdings import Holdings
-from durabletask.store.instance import OwnedInstance, Phase
+from durabletask.store.identity import new_execution_id
+from durabletask.store.instance import NO_LOCKS, OwnedInstance, Phase
 from durabletask.store.intake import Intake
 from durabletask.store.keeper import Keeper
 from durabletask.store.lane import Lane
@@ -86,6 +91,7 @@ class StoreWorkItemSource(WorkItemSource):
             activities=profile.activities,
         )
         self.lane = Lane(hub.store, options, self, hub.chance)
+        self.entities = EntityTurns(self)
         self._intake = Intake(hub, self)
         self.scout = Scout(hub.store, self, hub.options.poll_interval)
         self._keeper = Keeper(hub, self)
@@ -136,7 +142,8 @@ class StoreWorkItemSource(WorkItemSource):
             items = self._hand_out()
             if items:
                 return items
-            if not self.lane.commit_at_once():
+            # Turns of entities may have been made on the way, and more may be ready.
+            if not self.turns_ready() and not self.lane.commit_at_once():
                 await self._arrival.wait()
 
     def _hand_out(self) -> list[WorkItem]:
@@ -146,7 +153,15 @@ class StoreWorkItemSource(WorkItemSource):
             room = min(self.profile.max_orchestrations - self._turns_out, _BURST)
             now = self._hub.store.now()
             pulled = ready.pull(room, is_busy=bool(activities))
-            items += [self._turn_item(instance, now) for instance in pulled]
+            for instance in pulled:
+                if instance.entity is None:
+                    items.append(self._turn_item(instance, now))
+                else:
+                    entity = self.entities.begin(instance, now)
+                    if entity.operations:
+                        items.append(entity)
+                    else:  # locks change hands without any code
+                        self.entities.complete(instance, entity, EntityResult([], [], entity.state))
             self._turns_out += len(items)
         if activities:
             room = min(len(activities), self.profile.max_activities - self._activities_out, _BURST)
@@ -188,9 +203,17 @@ class StoreWorkItemSource(WorkItemSource):
         self, item: OrchestrationWorkItem, result: OrchestrationResult
     ) -> None:
         instance = self._returned_turn(item)
-        if instance is None:
-            return
+        if instance is not None:
+            self._complete(instance, item, result)
+
+    def _complete(
+        self, instance: OwnedInstance, item: OrchestrationWorkItem, result: OrchestrationResult
+    ) -> None:
         outcome = apply_actions(item.events, result.actions)
+        if outcome.ended and instance.locks is None:
+            # An execution that was begun elsewhere ends without its history having been read.
+            self._intake.find_locks(instance, lambda: self._complete(instance, item, result))
+            return
         try:
             chunk = encode_chunk(outcome.events)
         except Exception as error:
@@ -221,13 +244,28 @@ class StoreWorkItemSource(WorkItemSource):
         pending.effects.append(
             TurnEffect(instance, turn, outcome, local, status, result.custom_status)
         )
+        if outcome.asked or instance.locks or instance.reopened:
+            self._ask_entities(instance, outcome)
         if outcome.children:
             self._create_children(instance, outcome, recorded_at)
         if outcome.sent:
-            self._send(outgoing(outcome))
+            self.send(outgoing(outcome))
         if outcome.completion is not None and instance.parent is not None:
-            self._send([parent_message(instance, instance.parent, outcome.completion)])
+            self.send([parent_message(instance, instance.parent, outcome.completion)])
         self.lane.kick()
+
+    def _ask_entities(self, instance: OwnedInstance, outcome: TurnOutcome) -> None:
+        """Send what the turn asks of entities, and give up all locks if the execution ends."""
+        caller = EntityCaller(instance.instance_id, instance.execution_id)
+        again = [(event.entity_id, event) for event in instance.reopened]
+        instance.reopened = ()
+        self.entities.ask(caller, [*again, *outcome.asked])
+        if outcome.asked and instance.locks is not None:
+            locks = dict(instance.locks)
+            follow_locks(locks, outcome.events)
+            instance.locks = locks or NO_LOCKS
+        if outcome.ended:
+            self.entities.unlock(instance)
 
     def _create_children(self, instance: OwnedInstance, outcome: TurnOutcome, now: int) -> None:
         pending, siblings = self.lane.pending, len(outcome.children)
@@ -236,7 +274,12 @@ class StoreWorkItemSource(WorkItemSource):
             pending.creates.append(child_request(instance, child, now, owned=owned))
             pending.create_futures.append(None)
 
-    def _returned_turn(self, item: OrchestrationWorkItem) -> OwnedInstance | None:
+    def complete_entity(self, item: EntityWorkItem, result: EntityResult) -> None:
+        instance = self._returned_turn(item)
+        if instance is not None:
+            self.entities.complete(instance, item, result)
+
+    def _returned_turn(self, item: OrchestrationWorkItem | EntityWorkItem) -> OwnedInstance | None:
         """The instance of a turn that comes back, or None if it was lost meanwhile."""
         self._turns_out -= 1
         self._came_back()
@@ -302,7 +345,8 @@ class StoreWorkItemSource(WorkItemSource):
         )
         self.lane.kick()
 
-    def _send(self, messages: list[Message]) -> None:
+    def send(self, messages: list[Message]) -> None:
+        """Send messages with the next commit; whoever calls this kicks the lane."""
         self.lane.pending.messages += messages
         self.lane.pending.message_futures += [None] * len(messages)
 
@@ -339,6 +383,11 @@ class StoreWorkItemSource(WorkItemSource):
             instance = self._returned_turn(item)
             if instance is not None:
                 instance.restore(item.events[1:])
+                later(delay, self.holdings.make_ready, instance)
+        elif isinstance(item, EntityWorkItem):
+            instance = self._returned_turn(item)
+            if instance is not None:
+                self.entities.give_up(instance)
                 later(delay, self.holdings.make_ready, instance)
         else:
             self._activities_out -= 1
@@ -392,7 +441,7 @@ class StoreWorkItemSource(WorkItemSource):
         """
         for instance in self.holdings.owned.values():
             if instance.inbox_local:
-                self._send(
+                self.send(
                     [
                         Message(
                             instance.instance_id,
@@ -405,6 +454,14 @@ class StoreWorkItemSource(WorkItemSource):
                 self.lane.kick()
 
     # --- what is owned -------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """The store's clock, in microseconds."""
+        return self._hub.store.now()
+
+    def new_execution_id(self, now: int) -> str:
+        """The id of an execution that no turn brings about."""
+        return new_execution_id(now, self._hub.chance)
 
     def has_room_for(self, name: str, extra: int = 1) -> bool:
         """Whether a new instance of that name should be owned by this lane from birth.
@@ -465,7 +522,7 @@ class StoreWorkItemSource(WorkItemSource):
 
     def conclude(self, instance: OwnedInstance, result: OrchestrationResult) -> None:
         """End an instance that no code here can run, in a turn without user code."""
-        item = self._turn_item(instance, self._hub.store.now())
+        item = self._turn_item(instance, self.now())
         self._turns_out += 1
         self.complete_orchestration(item, result)
 

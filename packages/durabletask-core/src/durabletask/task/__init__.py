@@ -1,8 +1,10 @@
-"""What authors of orchestrations and activities import: ``from durabletask import task``."""
+"""What authors import: ``from durabletask import task``."""
 
+from durabletask.entities import EntityId
 from durabletask.errors import (
     ArgumentTypeError,
     DurableTaskError,
+    EntityLockError,
     InvalidRequestError,
     NonDeterminismError,
     OrchestrationFailedError,
@@ -15,7 +17,8 @@ from durabletask.state import FailureDetails, OrchestrationState, OrchestrationS
 from durabletask.task._activity_context import ActivityContext
 from durabletask.task._composites import WhenAllTask, WhenAnyTask, when_all, when_any
 from durabletask.task._context import OrchestrationContext
-from durabletask.task._decorators import activity, orchestration
+from durabletask.task._decorators import activity, entity, orchestration
+from durabletask.task._entities import DurableEntity, EntityContext, EntityLock
 from durabletask.task._retry import RetryPolicy
 from durabletask.task._tasks import CompletableTask, EventTask, Task, TimerTask
 
@@ -23,7 +26,12 @@ __all__ = [
     "ActivityContext",
     "ArgumentTypeError",
     "CompletableTask",
+    "DurableEntity",
     "DurableTaskError",
+    "EntityContext",
+    "EntityId",
+    "EntityLock",
+    "EntityLockError",
     "EventTask",
     "FailureDetails",
     "InvalidRequestError",
@@ -42,6 +50,7 @@ __all__ = [
     "WhenAllTask",
     "WhenAnyTask",
     "activity",
+    "entity",
     "orchestration",
     "when_all",
     "when_any",

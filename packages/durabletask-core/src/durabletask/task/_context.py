@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     import logging
     import random
     import uuid
-    from collections.abc import Callable, Coroutine, Generator, Mapping
+    from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
     from datetime import datetime, timedelta
 
+    from durabletask.entities import EntityId
     from durabletask.task._activity_context import ActivityContext
+    from durabletask.task._entities import EntityLock
     from durabletask.task._retry import RetryPolicy
     from durabletask.task._tasks import EventTask, Task, TimerTask
 
@@ -410,6 +412,94 @@ class OrchestrationContext(ABC):
 
         Raises:
             InvalidRequestError, ArgumentTypeError: an argument is unusable.
+        """
+
+    # --- entities ------------------------------------------------------------------------------
+
+    @overload
+    def call_entity(
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: Any = None,
+        *,
+        return_type: type[ResultT],
+    ) -> Task[ResultT]: ...
+    @overload
+    def call_entity(
+        self, entity_id: EntityId, operation: str, input: Any = None, *, return_type: Any = None
+    ) -> Task[Any]: ...
+    @abstractmethod
+    def call_entity(
+        self, entity_id: EntityId, operation: str, input: Any = None, *, return_type: Any = None
+    ) -> Task[Any]:
+        """Run an operation of an entity and wait for its outcome.
+
+        An entity deals with what it is asked for in the order of arrival, one after the other. It
+        comes into being with the first operation.
+
+        Args:
+            entity_id: which entity.
+            operation: its name; where the entity is a class, the name of a method.
+            input: what the operation gets.
+            return_type: the type to rebuild the result as.
+
+        Returns:
+            A task with the operation's result; it fails with TaskFailedError.
+
+        Raises:
+            EntityLockError: a critical section is held that the entity does not belong to, or in
+                which another call of it is under way.
+            SerializationError: ``input`` cannot be serialized.
+            InvalidRequestError, ArgumentTypeError: an argument is unusable.
+        """
+
+    @abstractmethod
+    def signal_entity(
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: Any = None,
+        *,
+        signal_time: datetime | timedelta | None = None,
+    ) -> None:
+        """Have an entity run an operation; nobody waits for it, and nobody hears if it fails.
+
+        Signals and calls from one orchestration to one entity arrive in the order in which they
+        were sent, but for those with a ``signal_time``.
+
+        Args:
+            signal_time: not before this instant (naive means UTC), or this much from now on the
+                orchestration's clock.
+
+        Raises:
+            EntityLockError: the entity is locked by this orchestration; call it instead.
+            SerializationError: ``input`` cannot be serialized.
+            InvalidRequestError, ArgumentTypeError: an argument is unusable.
+        """
+
+    @abstractmethod
+    def lock_entities(self, entity_ids: Iterable[EntityId]) -> Task[EntityLock]:
+        """Enter a critical section: wait until all these entities are locked by this execution.
+
+        They are locked one after the other in the same order by everybody, so orchestrations that
+        lock the same entities never wait for each other in a ring. While it lasts, what others ask
+        of the entities waits, and this orchestration calls no other entities, signals none of
+        these, and asks for no other lock. The end of the execution leaves the section as well:
+        completion, failure, termination and continue_as_new.
+
+        Returns:
+            A task whose result is the :class:`EntityLock`, to be left by ``with``.
+
+        Raises:
+            EntityLockError: a lock is held or asked for already.
+            InvalidRequestError, ArgumentTypeError: there is no entity, or one is unusable.
+
+        Example::
+
+            with (yield ctx.lock_entities([source, target])):
+                if (yield ctx.call_entity(source, "withdraw", 5)):
+                    yield ctx.call_entity(target, "deposit", 5)
         """
 
     # --- what needs no waiting -----------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The decorators that mark a function as an orchestrator or an activity."""
+"""The decorators that mark a function or class as an orchestrator, an activity or an entity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from durabletask.errors import RegistrationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Definition", "activity", "definition_of", "orchestration"]
+__all__ = ["Definition", "activity", "definition_of", "entity", "orchestration"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -22,7 +22,7 @@ class Definition(msgspec.Struct, frozen=True):
     """What a decorator notes about a function.
 
     Attributes:
-        kind: ``"orchestration"`` or ``"activity"``; empty for an undecorated function.
+        kind: ``"orchestration"``, ``"activity"`` or ``"entity"``; empty for what is undecorated.
         inline: an activity that is quick and never blocks, run without a thread of its own.
     """
 
@@ -97,6 +97,31 @@ def activity(
     return mark if function is None else mark(function)
 
 
+@overload
+def entity(definition: F, /) -> F: ...
+@overload
+def entity(*, name: str | None = None) -> Callable[[F], F]: ...
+def entity(definition: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
+    """Mark a class or a function as an entity; it stays the same class or function.
+
+    Use it bare or with arguments. A class derives from :class:`DurableEntity`, and its public
+    methods are the operations. A function takes an :class:`EntityContext` and, if it wants it, the
+    input, and looks at ``ctx.operation``. Both may be ``async def``, and then may wait for whatever
+    they like; an ordinary one runs on the worker's loop and must not block.
+
+    Args:
+        name: the name in entity ids, where case does not matter; its own by default.
+
+    Raises:
+        RegistrationError: the name is blank, or this is neither a class nor a function.
+    """
+
+    def mark(function: F) -> F:
+        return _mark(function, "entity", name, None)
+
+    return mark if definition is None else mark(definition)
+
+
 def definition_of(function: Callable[..., Any]) -> Definition:
     """What a decorator noted about ``function``, or its bare name if it is undecorated.
 
@@ -104,6 +129,8 @@ def definition_of(function: Callable[..., Any]) -> Definition:
         RegistrationError: it is undecorated and has no name.
     """
     noted = getattr(function, _ATTRIBUTE, None)
+    if isinstance(function, type) and _ATTRIBUTE not in vars(function):
+        noted = None  # a decorated class has a subclass, which has a name of its own
     if isinstance(noted, Definition):
         return noted
     name = getattr(function, "__name__", None)

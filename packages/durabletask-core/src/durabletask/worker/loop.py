@@ -7,13 +7,14 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from durabletask.backend import OrchestrationWorkItem
+from durabletask.backend import ActivityWorkItem, OrchestrationWorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durabletask.backend import ActivityWorkItem, WorkItem, WorkItemSource
+    from durabletask.backend import EntityWorkItem, WorkItem, WorkItemSource
     from durabletask.worker.activities import ActivityRunner
+    from durabletask.worker.entities import EntityRunner
     from durabletask.worker.turns import TurnRunner
 
 __all__ = ["WorkerLoop"]
@@ -28,12 +29,13 @@ class WorkerLoop:
     """Runs what a source delivers, with as few asyncio tasks as possible.
 
     Most short activities never suspend, and a task for each would cost more than the activity. So
-    one task receives work and runs everything itself: turns, and async activities up to their
-    first real wait. When an activity does wait, that task stays with it, and a new task takes over
-    the loop: it passes the baton. There are as many tasks as activities that wait, plus one.
+    one task receives work and runs everything itself: turns, and async activities and entities up
+    to their first real wait. When one of these does wait, that task stays with it, and a new task
+    takes over the loop: it passes the baton. There are as many tasks as activities and entities
+    that wait, plus one.
 
     Invariant: exactly one task holds the baton, and only the holder receives and takes from the
-    queue. Whoever passes it on does nothing more than to finish its one activity.
+    queue. Whoever passes it on does nothing more than to finish its one item.
     """
 
     def __init__(
@@ -41,13 +43,15 @@ class WorkerLoop:
         source: WorkItemSource,
         turns: TurnRunner,
         activities: ActivityRunner,
+        entities: EntityRunner,
         clock: Callable[[], float],
     ) -> None:
         self._source = source
         self._turns = turns
         self._activities = activities
+        self._entities = entities
         self._clock = clock
-        self._queue: deque[ActivityWorkItem] = deque()
+        self._queue: deque[ActivityWorkItem | EntityWorkItem] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -68,8 +72,8 @@ class WorkerLoop:
         return self._ended.exception()
 
     async def close(self) -> None:
-        """Cancel the activities that still wait; they are abandoned and run again elsewhere."""
-        self._activities.closing = True
+        """Cancel what still waits; it is abandoned and runs again elsewhere."""
+        self._activities.closing = self._entities.closing = True
         for item in self._queue:
             self._source.abandon(item)
         self._queue.clear()
@@ -106,11 +110,18 @@ class WorkerLoop:
                 self._take(items)
             while self._queue:
                 item = self._queue.popleft()
-                waiting = self._activities.start(item)
-                if waiting is not None:
-                    self._pass_baton()
-                    await self._activities.finish(item, waiting)
-                    return
+                if isinstance(item, ActivityWorkItem):
+                    waiting = self._activities.start(item)
+                    if waiting is not None:
+                        self._pass_baton()
+                        await self._activities.finish(item, waiting)
+                        return
+                else:
+                    waiting = self._entities.start(item)
+                    if waiting is not None:
+                        self._pass_baton()
+                        await self._entities.finish(item, waiting)
+                        return
                 if clock() - began > _SLICE:
                     break
             if clock() - began > _SLICE:
@@ -118,7 +129,7 @@ class WorkerLoop:
                 began = clock()
 
     def _take(self, items: list[WorkItem]) -> None:
-        """Run the turns, which never wait, and queue the activities."""
+        """Run the turns, which never wait, and queue the rest."""
         unloaded: list[OrchestrationWorkItem] = []
         for item in items:
             if not isinstance(item, OrchestrationWorkItem):

@@ -1,4 +1,4 @@
-"""The worker: runs the orchestrators and activities registered with it."""
+"""The worker: runs the orchestrators, activities and entities registered with it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from durabletask.errors import WorkerStateError
 from durabletask.plugins import SharedBackend, plugin_manager
 from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
 from durabletask.worker.activities import ActivityRunner
+from durabletask.worker.entities import EntityRunner
 from durabletask.worker.loop import WorkerLoop
 from durabletask.worker.machine import Machine
 from durabletask.worker.options import WorkerOptions
@@ -35,7 +36,7 @@ _log = logging.getLogger("durabletask.worker")
 
 
 class TaskHubWorker:
-    """Runs orchestrations and activities of one task hub on the caller's event loop.
+    """Runs orchestrations, activities and entities of one task hub on the caller's event loop.
 
     Register everything, then ``start``. Work whose names this worker does not know is left to
     others. A worker runs once: after ``stop`` make a new one.
@@ -103,6 +104,15 @@ class TaskHubWorker:
         self._check_new("register an activity")
         self._registry.add_activity(activity, name=name)
 
+    def add_entity(self, entity: Callable[..., Any], *, name: str | None = None) -> None:
+        """Register an entity, a class or a function, under its own name or ``name``.
+
+        Raises:
+            RegistrationError, WorkerStateError: as above.
+        """
+        self._check_new("register an entity")
+        self._registry.add_entity(entity, name=name)
+
     def _check_new(self, what: str) -> None:
         if self._state != "new":
             raise WorkerStateError(
@@ -118,14 +128,17 @@ class TaskHubWorker:
             WorkerStateError: it was started before, or nothing is registered.
             BackendUnavailableError, SchemaVersionError: the backend cannot be used, and how to
                 mend that. The worker may be started again.
+            CapabilityError: an entity is registered, and the backend has none.
         """
         if self._state != "new":
             raise WorkerStateError(
                 f"this worker is {self._state}; a worker starts once, make a new one to go on"
             )
-        if not self._registry.orchestrations and not self._registry.activities:
+        registry = self._registry
+        if not (registry.orchestrations or registry.activities or registry.entities):
             raise WorkerStateError(
-                "nothing is registered: call add_orchestration or add_activity before start()"
+                "nothing is registered: call add_orchestration, add_activity or add_entity before "
+                "start()"
             )
         self._state = "starting"
         try:
@@ -139,6 +152,8 @@ class TaskHubWorker:
     async def _begin(self) -> _Running:
         lease = await self._shared.acquire()
         try:
+            if self._registry.entities:
+                lease.backend.capabilities.require("entities")
             profile = self._make_profile()
             source = await lease.backend.open_worker(profile)
         except BaseException:
@@ -150,7 +165,8 @@ class TaskHubWorker:
         threads = machine.threads(asyncio.get_running_loop(), options.max_activity_threads)
         turns = TurnRunner(source, self._registry, converter, options, machine.clock)
         activities = ActivityRunner(source, self._registry, converter, threads)
-        loop = WorkerLoop(source, turns, activities, machine.clock)
+        entities = EntityRunner(source, self._registry, converter, options, machine.clock)
+        loop = WorkerLoop(source, turns, activities, entities, machine.clock)
         loop.start()
         return _Running(lease, profile, source, turns, activities, loop)
 
@@ -161,6 +177,10 @@ class TaskHubWorker:
                 for name, registration in self._registry.orchestrations.items()
             },
             activities=frozenset(self._registry.activities),
+            entities={
+                name: registration.fingerprint
+                for name, registration in self._registry.entities.items()
+            },
             max_orchestrations=self._options.max_concurrent_orchestrations,
             max_activities=self._options.max_concurrent_activities,
             unregistered_grace=self._options.unregistered_grace,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from durabletask.store.batch import FINISHED_STATUSES
 from durabletask.store.query import Wanted, position_of, token_of
 from durabletask.store.record import InstanceRecord
+from durabletask.stores.memory.rows import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from durabletask.stores.memory.hub import Hub
     from durabletask.stores.memory.rows import Instance
 
-__all__ = ["find", "purge", "record"]
+__all__ = ["find", "purge", "purge_idle", "record"]
 
 
 def record(row: Instance, *, payloads: bool) -> InstanceRecord:
@@ -84,3 +85,19 @@ def purge(hub: Hub, instance_ids: Iterable[str], *, recursive: bool) -> int:
     for row in doomed.values():
         hub.remove(row)
     return len(doomed)
+
+
+def purge_idle(hub: Hub, instance_ids: Iterable[str]) -> int:
+    """Delete those of the ids that are PENDING, unowned, and wait for nothing."""
+    idle = [
+        row
+        for instance_id in dict.fromkeys(instance_ids)
+        if (row := hub.instances.get(instance_id)) is not None
+        and row.status == "PENDING"
+        and row.owner == NOBODY
+        and row.parked is None
+        and not (row.runnable or row.hidden or hub.queued.get(instance_id))
+    ]
+    for row in idle:
+        hub.remove(row)
+    return len(idle)

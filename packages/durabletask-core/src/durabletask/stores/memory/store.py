@@ -13,7 +13,7 @@ from durabletask.stores.memory.clock import system_clock
 from durabletask.stores.memory.commit import commit
 from durabletask.stores.memory.hub import Hub, join, leave
 from durabletask.stores.memory.poll import poll, unclaimed
-from durabletask.stores.memory.query import find, purge, record
+from durabletask.stores.memory.query import find, purge, purge_idle, record
 from durabletask.stores.memory.rewind import rewind
 from durabletask.stores.memory.wake import Listener
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryStore"]
 
-_CAPABILITIES = Capabilities(name="memory", durable=False, shared=False, rewind=True)
+_CAPABILITIES = Capabilities(name="memory", durable=False, shared=False, rewind=True, entities=True)
 
 
 class MemoryStore(Store):
@@ -207,6 +207,11 @@ class MemoryStore(Store):
             if deleted:
                 self._hint(hub)
         return deleted
+
+    async def purge_idle(self, instance_ids: Sequence[str]) -> int:
+        hub = self._opened()
+        with hub.lock:
+            return purge_idle(hub, instance_ids)
 
     async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
         hub = self._opened()

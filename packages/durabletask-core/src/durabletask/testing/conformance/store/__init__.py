@@ -11,6 +11,7 @@ from durabletask.testing.conformance.store.commits import CommitSuite
 from durabletask.testing.conformance.store.continuing import ContinueAsNewSuite
 from durabletask.testing.conformance.store.crashing import CrashPointSuite
 from durabletask.testing.conformance.store.creates import CreateSuite
+from durabletask.testing.conformance.store.entities import EntitySuite
 from durabletask.testing.conformance.store.fixtures import (
     Advance,
     CommitBreaker,
@@ -43,6 +44,7 @@ __all__ = [
     "ContinueAsNewSuite",
     "CrashPointSuite",
     "CreateSuite",
+    "EntitySuite",
     "HubSuite",
     "InboxSuite",
     "LaneSuite",

@@ -9,6 +9,7 @@ from durabletask.testing.conformance.store.commits import CommitSuite
 from durabletask.testing.conformance.store.continuing import ContinueAsNewSuite
 from durabletask.testing.conformance.store.crashing import CrashPointSuite
 from durabletask.testing.conformance.store.creates import CreateSuite
+from durabletask.testing.conformance.store.entities import EntitySuite
 from durabletask.testing.conformance.store.histories import RandomHistorySuite
 from durabletask.testing.conformance.store.hubs import HubSuite
 from durabletask.testing.conformance.store.inboxes import InboxSuite
@@ -35,6 +36,7 @@ class StoreSuite(
     ContinueAsNewSuite,
     CrashPointSuite,
     CreateSuite,
+    EntitySuite,
     HubSuite,
     InboxSuite,
     LaneSuite,

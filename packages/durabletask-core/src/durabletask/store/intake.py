@@ -244,7 +244,7 @@ class Intake:
                 instance.locks = _locks_in(history)
             if any(isinstance(event, ExecutionRewound) for event in item.events):
                 # What it had called has been answered to an execution that is no more.
-                instance.reopened = [*open_operations(history).values()]
+                instance.reopened = [*open_operations([*history, *item.events]).values()]
             lost = not self._holdings.owns(instance)
             histories.append([] if lost else history)
         return histories

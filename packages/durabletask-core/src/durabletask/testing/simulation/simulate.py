@@ -156,6 +156,7 @@ class _Simulation:
         states = {key: state_of_record(row) for key, row in rows.items()}
         try:
             wrong += self._program.check(states)
+            wrong += self._program.check_entities(self._server.entities())
         except Exception as error:
             wrong.append(f"the program's check failed: {error!r}")
 

@@ -121,7 +121,7 @@ class Vault(Program):
         started = await client.schedule_new_orchestration(passer)
         await asyncio.sleep(self.chance.choice((0.1, 1.0)))
         try:
-            await client.terminate_orchestration(started)
+            await insist(client.terminate_orchestration, started)
         except InstanceNotFoundError:
             raise AssertionError("an accepted start is gone") from None
 

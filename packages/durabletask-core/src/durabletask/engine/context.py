@@ -279,6 +279,8 @@ class RuntimeContext(OrchestrationContext):
             ledger.unconfirmed[number] = call
         if ledger.section is not None:
             ledger.section.called(target, number)
+        if ledger.operations is None:
+            ledger.operations = {}
         ledger.operations[number] = call
         return call
 
@@ -318,12 +320,11 @@ class RuntimeContext(OrchestrationContext):
             ledger.section.refuse_nesting()
         ledger.number = number = ledger.number + 1
         call = LockCall(number, entities)
-        ledger.section = CriticalSection(number, entities)
+        ledger.section = CriticalSection(call)
         if ledger.replaying:
             ledger.unconfirmed[number] = call
         else:
             ledger.actions[number] = LockEntities(number, entities)
-        ledger.locks[number] = call
         return call
 
     # --- what needs no waiting -----------------------------------------------------------------

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from durabletask.actions import Action, CreateTimer
-from durabletask.engine.call import ActivityCall, ChildCall, EntityCall, LockCall
+from durabletask.engine.call import ActivityCall, ChildCall, EntityCall
 from durabletask.engine.critical_section import CriticalSection
 from durabletask.engine.external_events import ExternalEvents
 from durabletask.serialization import DataConverter
@@ -35,8 +35,8 @@ class Ledger(msgspec.Struct, eq=False):
         actions: what this live turn asks for, by number, in order.
         unconfirmed: what this replayed turn has asked for and its history has yet to confirm. One
             turn is replayed or live as a whole, so only one of these two is ever filled.
-        activities, children, timers, operations, locks: who waits for the completion of which
-            number.
+        activities, children, timers: who waits for the completion of which number.
+        operations: likewise, for calls of entities; None if there were none yet, as mostly.
         section: the critical section that is asked for or held, if there is one.
         external: the events and who waits for them, once there are any; see ``events``.
         custom_status: JSON text or None if set in this turn.
@@ -56,8 +56,7 @@ class Ledger(msgspec.Struct, eq=False):
     activities: dict[int, ActivityCall] = {}
     children: dict[int, ChildCall] = {}
     timers: dict[int, Any] = {}
-    operations: dict[int, EntityCall] = {}
-    locks: dict[int, LockCall] = {}
+    operations: dict[int, EntityCall] | None = None
     section: CriticalSection | None = None
     external: ExternalEvents | None = None
     custom_status: str | UnsetType | None = UNSET

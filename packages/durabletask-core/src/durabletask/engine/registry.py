@@ -209,19 +209,7 @@ class Registry:
             raise RegistrationError(
                 f"the name {lowered!r} is taken by {holder.source!r}: give {entity!r} another name="
             )
-        operations: dict[str, OperationShape] = {}
-        whole: OperationShape | None = None
-        if isinstance(entity, type):
-            operations = _operations(entity, definition)
-            fingerprint = " ".join(
-                fingerprint_of(operations[operation].function) for operation in sorted(operations)
-            )
-        else:
-            whole = _operation(entity, definition)
-            fingerprint = fingerprint_of(entity)
-        self._entities[lowered] = EntityRegistration(
-            lowered, entity, operations, whole, fingerprint
-        )
+        self._entities[lowered] = _entity(entity, definition)
         return entity
 
     def orchestration(self, wanted: str | Callable[..., Any]) -> OrchestrationRegistration:
@@ -247,6 +235,15 @@ class Registry:
             return self._activities[name]
         except KeyError:
             raise ActivityNotRegisteredError(name, self._activities) from None
+
+
+def _entity(source: Callable[..., Any], definition: Definition) -> EntityRegistration:
+    if not isinstance(source, type):
+        whole = _operation(source, definition)
+        return EntityRegistration(definition.name, source, {}, whole, fingerprint_of(source))
+    operations = _operations(source, definition)
+    codes = [fingerprint_of(operations[name].function) for name in sorted(operations)]
+    return EntityRegistration(definition.name, source, operations, None, " ".join(codes))
 
 
 def _operations(kind: type, definition: Definition) -> dict[str, OperationShape]:

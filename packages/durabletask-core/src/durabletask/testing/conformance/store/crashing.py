@@ -254,6 +254,7 @@ class _EntityScene(_Scene):
         assert sum(isinstance(event, ExecutionCompleted) for event in history) == 1
 
     async def _check_entities(self, client: TaskHubClient) -> None:
+        standing: tuple[Any, ...] | None = None
         for key, wanted in (("a", 5), ("b", 0), ("c", 3)):
             for _ in range(int(_PATIENCE / 0.05)):
                 found = await client.get_entity(EntityId(f"tally-{self._mark}", key))

@@ -40,6 +40,7 @@ __all__ = [
     "TaskCancelledError",
     "TaskFailedError",
     "UnknownCommitError",
+    "VersionMismatchError",
     "WorkerStateError",
 ]
 
@@ -158,6 +159,23 @@ class ActivityNotRegisteredError(DurableTaskError):
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.name = name
         super().__init__(_unregistered("activity", name, known))
+
+
+class VersionMismatchError(DurableTaskError):
+    """A worker that fails instances of versions it does not take has met one."""
+
+    def __init__(self, name: str, version: str | None, own: str | None, match: str) -> None:
+        self.name = name
+        self.version = version
+        super().__init__(
+            f"orchestration {name!r} has {_version(version)}, which a worker of {_version(own)} "
+            f"does not take (match_strategy {match!r}). Let workers of that version run beside it "
+            "and set failure_strategy='reject', or start the orchestration anew"
+        )
+
+
+def _version(version: str | None) -> str:
+    return f"the version {version!r}" if version else "no version"
 
 
 def _unregistered(kind: str, name: str, known: Iterable[str]) -> str:

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from durabletask.actions import Action
 from durabletask.history import HistoryEvent
 from durabletask.state import FailureDetails
+
+if TYPE_CHECKING:
+    from durabletask.engine.versions import VersionRule
 
 __all__ = [
     "ActivityResult",
@@ -100,6 +103,9 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
         activities: registered activity names.
         any_name: work of every name is taken, whatever the two above say.
         code: with ``any_name``, the fingerprint of all its code.
+        versions: which versions of orchestrations are taken; None takes all. A source need not
+            hand out what the rule rejects; a worker that gets it all the same abandons it. What the
+            rule fails is handed out, and the worker fails it.
         max_orchestrations, max_activities: work items handed out and not yet handed back.
         unregistered_grace: seconds after which work whose name no worker knows fails.
         name: how the worker calls itself in the store and in logs.
@@ -113,3 +119,4 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     any_name: bool = False
     code: str = ""
+    versions: VersionRule | None = None

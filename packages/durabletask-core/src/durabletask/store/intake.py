@@ -74,6 +74,8 @@ class Intake:
             if row.crashes >= self._hub.options.poison_after:
                 self._holdings.adopt(instance, run=False)
                 self._source.set_aside(instance, _poisoned(row.crashes), None)
+            elif self._is_left(instance):
+                continue
             elif not self._source.repertoire.runs(row.name):
                 self._take_foreign(instance)
             elif row.busy and row.sequence:
@@ -89,6 +91,22 @@ class Intake:
             task = asyncio.get_running_loop().create_task(self._recover(interrupted))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _is_left(self, instance: OwnedInstance) -> bool:
+        """Whether another worker has to run it, because of its version. A termination needs none.
+
+        Of what was refused once the next poll brings no more; a suspect among it makes room.
+        """
+        if not self._source.repertoire.refuses(instance.name, instance.version):
+            return False
+        self._holdings.adopt(instance, run=False)
+        result = result_of_termination(instance.inbox)
+        if result is not None:
+            self._source.conclude(instance, result)
+        else:
+            self._source.left(instance)
+            self._source.scout.soon()
+        return True
 
     def _take_foreign(self, instance: OwnedInstance) -> None:
         """An instance whose code is not here: it was terminated, or nobody has the code."""

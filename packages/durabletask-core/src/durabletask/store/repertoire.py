@@ -1,7 +1,8 @@
-"""The names that a work item source takes work of."""
+"""The names and versions that a work item source takes work of."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from durabletask.store.record import Unclaimed
 
 __all__ = ["Repertoire"]
+
+_log = logging.getLogger("durabletask.store.repertoire")
 
 
 class Repertoire:
@@ -24,13 +27,19 @@ class Repertoire:
         orchestrations: name to the fingerprint of the code.
         activities: names.
         is_open: whether names are learned.
+        refused: versions that were met and are left to other workers; ``""`` is no version.
     """
 
     def __init__(self, profile: WorkerProfile) -> None:
         self.orchestrations = dict(profile.orchestrations)
         self.activities = set(profile.activities)
         self.is_open = profile.any_name
+        self.refused: frozenset[str] = frozenset()
         self._code = profile.code
+        # What the rule fails is taken: the worker fails it.
+        rule = profile.versions
+        self._rule = rule if rule is not None and rule.failure == "reject" else None
+        self._left: set[tuple[str, str]] = set()
 
     def runs(self, name: str) -> bool:
         """Whether orchestrations of this name are run here."""
@@ -39,6 +48,26 @@ class Repertoire:
         if self.is_open:
             self.orchestrations[name] = self._code
         return self.is_open
+
+    def refuses(self, name: str, version: str | None) -> bool:
+        """Whether instances of this version are left to other workers (rule *version-match*)."""
+        rule = self._rule
+        if rule is None or rule.takes(version):
+            return False
+        version = version or ""
+        if version not in self.refused:
+            self.refused |= {version}
+        if (name, version) not in self._left:
+            self._left.add((name, version))
+            _log.warning(
+                "orchestrations %r of %s are left to other workers: this one has the version %r "
+                "and takes %s",
+                name,
+                f"the version {version!r}" if version else "no version",
+                rule.version or "",
+                rule.match,
+            )
+        return True
 
     def performs(self, name: str) -> bool:
         """Whether activities of this name are run here."""

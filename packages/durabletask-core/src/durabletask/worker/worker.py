@@ -165,6 +165,7 @@ class TaskHubWorker:
             max_activities=self._options.max_concurrent_activities,
             unregistered_grace=self._options.unregistered_grace,
             name=f"{socket.gethostname()}:{os.getpid()}",
+            versions=self._options.versioning.rule,
         )
 
     async def stop(self, timeout: float | None = None) -> None:

@@ -27,6 +27,7 @@ _RECORDED: dict[type, Callable[[Any], h.HistoryEvent]] = {
     a.CreateSubOrchestration: lambda x: h.SubOrchestrationInstanceCreated(
         x.task_id, x.name, x.instance_id, x.input, x.version, x.tags
     ),
+    a.ApplyPatch: lambda x: h.PatchApplied(x.patch_id),
     a.SendEvent: lambda x: h.EventSent(x.task_id, x.instance_id, x.name, x.input),
     a.CompleteOrchestration: lambda x: h.ExecutionCompleted(x.status.value, x.result, x.failure),
     a.ContinueAsNew: lambda x: h.ContinuedAsNew(x.input),

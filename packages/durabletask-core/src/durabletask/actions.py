@@ -14,6 +14,7 @@ from durabletask.state import FailureDetails, OrchestrationStatus
 
 __all__ = [
     "Action",
+    "ApplyPatch",
     "CompleteOrchestration",
     "ContinueAsNew",
     "CreateSubOrchestration",
@@ -66,6 +67,12 @@ class SendEvent(msgspec.Struct, frozen=True, gc=False):
     input: str | None = None
 
 
+class ApplyPatch(msgspec.Struct, frozen=True, gc=False):
+    """Record that this execution takes the new path of a patch. No call, so it has no number."""
+
+    patch_id: str
+
+
 class CompleteOrchestration(msgspec.Struct, frozen=True, gc=False):
     """End the instance as COMPLETED, FAILED or TERMINATED."""
 
@@ -93,6 +100,7 @@ Action = (
     | CreateTimer
     | CreateSubOrchestration
     | SendEvent
+    | ApplyPatch
     | CompleteOrchestration
     | ContinueAsNew
 )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime, timedelta
 
+    from durabletask.backend.capabilities import Capabilities
     from durabletask.engine.ledger import Ledger
     from durabletask.history import ExecutionStarted
     from durabletask.task import Task
@@ -54,6 +55,7 @@ class RuntimeContext(OrchestrationContext):
     """Turns calls into actions while live, and into expectations while replaying."""
 
     __slots__ = (
+        "_capabilities",
         "_child_stem",
         "_default_version",
         "_ledger",
@@ -65,11 +67,16 @@ class RuntimeContext(OrchestrationContext):
     )
 
     def __init__(
-        self, ledger: Ledger, started: ExecutionStarted, default_version: str | None
+        self,
+        ledger: Ledger,
+        started: ExecutionStarted,
+        default_version: str | None,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self._ledger = ledger
         self._started = started
         self._default_version = default_version
+        self._capabilities = capabilities
         self._child_stem: str | None = None
         self._logger: ReplaySafeLogger | None = None
         self._random: random.Random | None = None
@@ -277,6 +284,12 @@ class RuntimeContext(OrchestrationContext):
         text = ledger.converter.serialize(custom_status, where=where)
         if not ledger.replaying:
             ledger.custom_status = text
+
+    def is_patched(self, patch_id: str) -> bool:
+        check_text(patch_id, "the id of a patch")
+        if self._capabilities is not None:
+            self._capabilities.require("patches")
+        return self._ledger.ask_for_patch(patch_id)
 
     # --- deterministic chance and quiet logs ---------------------------------------------------
 

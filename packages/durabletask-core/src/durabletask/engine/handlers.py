@@ -31,6 +31,7 @@ from durabletask.history import (
     ExecutionSuspended,
     ExecutionTerminated,
     OrchestratorStarted,
+    PatchApplied,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -301,6 +302,7 @@ _FRAME: Table = {
     EventSent: event_sent,
     ExecutionTerminated: terminated,
     ExecutionRewound: execution_rewound,
+    PatchApplied: ignored,  # all of them were looked up before replay began
     ExecutionCompleted: execution_completed,
     ContinuedAsNew: continued_as_new,
 }

@@ -13,6 +13,7 @@ import msgspec
 
 from durabletask.actions import (
     Action,
+    ApplyPatch,
     CompleteOrchestration,
     ContinueAsNew,
     CreateSubOrchestration,
@@ -29,6 +30,7 @@ from durabletask.history import (
     ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
+    PatchApplied,
     SubOrchestrationInstanceCreated,
     TaskCompleted,
     TaskFailed,
@@ -120,6 +122,10 @@ def _send_event(outcome: TurnOutcome, action: SendEvent) -> None:
     outcome.sent = _add(outcome.sent, (action.instance_id, event))
 
 
+def _apply_patch(outcome: TurnOutcome, action: ApplyPatch) -> None:
+    outcome.events.append(PatchApplied(action.patch_id))
+
+
 def _complete(outcome: TurnOutcome, action: CompleteOrchestration) -> None:
     outcome.events.append(ExecutionCompleted(action.status.value, action.result, action.failure))
     outcome.completion = action
@@ -136,6 +142,7 @@ _APPLY: dict[type, Callable[[TurnOutcome, Any], None]] = {
     CreateTimer: _create_timer,
     CreateSubOrchestration: _create_child,
     SendEvent: _send_event,
+    ApplyPatch: _apply_patch,
     CompleteOrchestration: _complete,
     ContinueAsNew: _continue_as_new,
 }

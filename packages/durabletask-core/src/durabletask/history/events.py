@@ -27,6 +27,7 @@ __all__ = [
     "ExecutionTerminated",
     "HistoryEvent",
     "OrchestratorStarted",
+    "PatchApplied",
     "SubOrchestrationInstanceCompleted",
     "SubOrchestrationInstanceCreated",
     "SubOrchestrationInstanceFailed",
@@ -187,6 +188,12 @@ class ExecutionRewound(_Event, frozen=True, tag=18):
     reason: str | None = None
 
 
+class PatchApplied(_Event, frozen=True, tag=19):
+    """The orchestrator asked for the patch in a live turn, and has taken the new path since."""
+
+    patch_id: str
+
+
 HistoryEvent = (
     OrchestratorStarted
     | ExecutionStarted
@@ -206,5 +213,6 @@ HistoryEvent = (
     | ExecutionCompleted
     | ContinuedAsNew
     | ExecutionRewound
+    | PatchApplied
 )
 """Any history event. Entity events will take the tags from 32 on."""

@@ -20,7 +20,7 @@ from durabletask.worker.sessions import SessionCache
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durabletask.backend import OrchestrationWorkItem, WorkItemSource
+    from durabletask.backend import Capabilities, OrchestrationWorkItem, WorkItemSource
     from durabletask.engine import OrchestrationRegistration, Registry
     from durabletask.history import HistoryEvent
     from durabletask.serialization import DataConverter
@@ -48,6 +48,7 @@ class TurnRunner:
         converter: DataConverter,
         options: WorkerOptions,
         clock: Callable[[], float],
+        capabilities: Capabilities,
     ) -> None:
         self._source = source
         self._orchestrations = registry.orchestrations
@@ -55,6 +56,7 @@ class TurnRunner:
         self._options = options
         self._versions = options.versioning.rule
         self._clock = clock
+        self._capabilities = capabilities
         self._sessions = SessionCache(options.max_cached_sessions)
         self._loads: set[asyncio.Task[None]] = set()
 
@@ -129,6 +131,7 @@ class TurnRunner:
             registration,
             self._converter,
             default_version=self._options.versioning.default_version,
+            capabilities=self._capabilities,
         )
 
     def _refuses(self, item: OrchestrationWorkItem) -> bool:

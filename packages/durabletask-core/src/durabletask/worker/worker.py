@@ -148,7 +148,14 @@ class TaskHubWorker:
         converter = SizedConverter(self._converter, lease.backend.capabilities.max_payload_bytes)
         machine = self._machine
         threads = machine.threads(asyncio.get_running_loop(), options.max_activity_threads)
-        turns = TurnRunner(source, self._registry, converter, options, machine.clock)
+        turns = TurnRunner(
+            source,
+            self._registry,
+            converter,
+            options,
+            machine.clock,
+            lease.backend.capabilities,
+        )
         activities = ActivityRunner(source, self._registry, converter, threads)
         loop = WorkerLoop(source, turns, activities, machine.clock)
         loop.start()

@@ -265,7 +265,7 @@ def test_a_backend_that_cannot_record_it_is_named():
     """The error says which capability is missing, inside the orchestrator."""
 
     def orchestrator(ctx):
-        with pytest.raises(CapabilityError, match="elsewhere.*patches"):
+        with pytest.raises(CapabilityError, match=r"elsewhere.*patches"):
             ctx.is_patched("p")
         return "told"
         yield

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.versions import named_version
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -168,14 +170,10 @@ class VersionMismatchError(DurableTaskError):
         self.name = name
         self.version = version
         super().__init__(
-            f"orchestration {name!r} has {_version(version)}, which a worker of {_version(own)} "
-            f"does not take (match_strategy {match!r}). Let workers of that version run beside it "
-            "and set failure_strategy='reject', or start the orchestration anew"
+            f"orchestration {name!r} has {named_version(version)}, which a worker that has "
+            f"{named_version(own)} does not take (match_strategy {match!r}). Let workers of its "
+            "version run beside this one, with failure_strategy='reject', and start it anew"
         )
-
-
-def _version(version: str | None) -> str:
-    return f"the version {version!r}" if version else "no version"
 
 
 def _unregistered(kind: str, name: str, known: Iterable[str]) -> str:

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from durabletask.actions import Action
 from durabletask.history import HistoryEvent
 from durabletask.state import FailureDetails
-
-if TYPE_CHECKING:
-    from durabletask.engine.versions import VersionRule
+from durabletask.versions import VersionRule
 
 __all__ = [
     "ActivityResult",

@@ -13,7 +13,6 @@ from durabletask.engine.registry import ActivityRegistration, OrchestrationRegis
 from durabletask.engine.rewind import RewoundHistory, rewound
 from durabletask.engine.session import OrchestrationSession
 from durabletask.engine.termination import result_of_termination
-from durabletask.engine.versions import VersionRule, compare_versions
 
 __all__ = [
     "ActivityRegistration",
@@ -22,11 +21,9 @@ __all__ = [
     "Registry",
     "RewoundHistory",
     "RuntimeActivityContext",
-    "VersionRule",
     "activity_arguments",
     "activity_failed",
     "activity_succeeded",
-    "compare_versions",
     "failure_of",
     "from_micros",
     "result_of_termination",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from durabletask.versions import named_version
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -60,11 +62,11 @@ class Repertoire:
         if (name, version) not in self._left:
             self._left.add((name, version))
             _log.warning(
-                "orchestrations %r of %s are left to other workers: this one has the version %r "
-                "and takes %s",
+                "orchestrations %r with %s are left to other workers: this one has %s and the "
+                "match_strategy %r",
                 name,
-                f"the version {version!r}" if version else "no version",
-                rule.version or "",
+                named_version(version),
+                named_version(rule.version),
                 rule.match,
             )
         return True

@@ -60,7 +60,7 @@ class WorkerOptions:
     nondeterminism: Literal["park", "fail"] = "park"
     stop_timeout: float = 30.0
     slow_turn: float = 0.1
-    versioning: VersioningOptions = VersioningOptions()
+    versioning: VersioningOptions = field(default_factory=VersioningOptions)
 
     def __post_init__(self) -> None:
         for name, (kind, least, wanted) in _BOUNDS.items():

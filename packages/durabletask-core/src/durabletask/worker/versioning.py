@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from durabletask.engine.versions import FailureStrategy, MatchStrategy, VersionRule
 from durabletask.errors import ConfigurationError
+from durabletask.versions import FailureStrategy, MatchStrategy, VersionRule
 
 __all__ = ["VersioningOptions"]
 

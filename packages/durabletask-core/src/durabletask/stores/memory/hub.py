@@ -25,7 +25,8 @@ class Hub:
 
     Every unfinished instance is listed in exactly one place where those look who may handle it:
     its owner's lane, or while it has none the pool of its name and version (and the pool of urgent
-    ones if that applies). ``settle`` keeps this true; it is called after whatever may have changed it.
+    ones if that applies). ``settle`` keeps this true; it is called after whatever may have changed
+    it.
     """
 
     def __init__(self, name: str, clock: Callable[[], int]) -> None:

@@ -18,6 +18,7 @@ from durabletask.testing.conformance.backend.outage import (
     FragileStore,
     Outage,
 )
+from durabletask.testing.conformance.backend.patches import PatchSuite
 from durabletask.testing.conformance.backend.poisoning import PoisonSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
@@ -33,6 +34,7 @@ from durabletask.testing.conformance.backend.suite import BackendSuite
 from durabletask.testing.conformance.backend.suspending import SuspendSuite
 from durabletask.testing.conformance.backend.terminating import TerminateSuite
 from durabletask.testing.conformance.backend.timers import TimerSuite
+from durabletask.testing.conformance.backend.versioning import VersioningSuite
 from durabletask.testing.conformance.backend.watching import WatchSuite
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "FragileFactory",
     "FragileStore",
     "Outage",
+    "PatchSuite",
     "PoisonSuite",
     "PurgeSuite",
     "ReplaySuite",
@@ -63,6 +66,7 @@ __all__ = [
     "SuspendSuite",
     "TerminateSuite",
     "TimerSuite",
+    "VersioningSuite",
     "WatchSuite",
     "WorkItemSuite",
 ]

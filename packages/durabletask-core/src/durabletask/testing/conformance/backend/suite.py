@@ -9,6 +9,7 @@ from durabletask.testing.conformance.backend.determinism import DeterminismSuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.handing import WorkItemSuite
+from durabletask.testing.conformance.backend.patches import PatchSuite
 from durabletask.testing.conformance.backend.poisoning import PoisonSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
@@ -23,6 +24,7 @@ from durabletask.testing.conformance.backend.storing import StorageSuite
 from durabletask.testing.conformance.backend.suspending import SuspendSuite
 from durabletask.testing.conformance.backend.terminating import TerminateSuite
 from durabletask.testing.conformance.backend.timers import TimerSuite
+from durabletask.testing.conformance.backend.versioning import VersioningSuite
 from durabletask.testing.conformance.backend.watching import WatchSuite
 
 __all__ = ["BackendSuite"]
@@ -35,6 +37,7 @@ class BackendSuite(
     DeterminismSuite,
     EventSuite,
     FailureSuite,
+    PatchSuite,
     PoisonSuite,
     PurgeSuite,
     ReplaySuite,
@@ -49,6 +52,7 @@ class BackendSuite(
     SuspendSuite,
     TerminateSuite,
     TimerSuite,
+    VersioningSuite,
     WatchSuite,
     WorkItemSuite,
 ):

@@ -12,7 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FailureStrategy", "MatchStrategy", "VersionRule", "compare_versions"]
+__all__ = ["FailureStrategy", "MatchStrategy", "VersionRule", "compare_versions", "named_version"]
 
 MatchStrategy = Literal["none", "strict", "current_or_older"]
 """Which versions a worker takes: all, those equal to its own, or those not above its own."""
@@ -98,6 +98,11 @@ def compare_versions(one: str | None, other: str | None) -> int:
     if left is None or right is None:
         return (one > other) - (one < other)
     return (left > right) - (left < right)
+
+
+def named_version(version: str | None) -> str:
+    """How logs and errors speak of it."""
+    return f"the version {version!r}" if version else "no version"
 
 
 _TAKES: dict[str, Callable[[int], bool]] = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import InvalidVersion, Version
 
-from durabletask.engine import VersionRule, compare_versions
+from durabletask.versions import VersionRule, compare_versions
 
 ASCENDING = [
     None,

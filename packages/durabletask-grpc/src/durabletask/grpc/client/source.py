@@ -92,7 +92,7 @@ class GrpcWorkItemSource(WorkItemSource):
         self._options = options
         self._can_park = can_park
         self._request = _request_for(profile)
-        self._extra = (
+        self._extra: tuple[tuple[str, str | bytes], ...] = (
             (CODE, _fingerprint(profile)),
             (GRACE, f"{profile.unregistered_grace:g}"),
             *_versions_of(profile),

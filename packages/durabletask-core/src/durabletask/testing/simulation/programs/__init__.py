@@ -6,6 +6,16 @@ from durabletask.testing.simulation.programs.counter import Counting
 from durabletask.testing.simulation.programs.operator import Operating
 from durabletask.testing.simulation.programs.saga import Travelling
 from durabletask.testing.simulation.programs.trees import Trees
+from durabletask.testing.simulation.programs.versioned import Versioned
 from durabletask.testing.simulation.programs.workshop import Mending
 
-__all__ = ["PROGRAMS", "Bank", "Counting", "Mending", "Operating", "Travelling", "Trees"]
+__all__ = [
+    "PROGRAMS",
+    "Bank",
+    "Counting",
+    "Mending",
+    "Operating",
+    "Travelling",
+    "Trees",
+    "Versioned",
+]

@@ -5,11 +5,13 @@ from durabletask.testing.simulation.programs.counter import Counting
 from durabletask.testing.simulation.programs.operator import Operating
 from durabletask.testing.simulation.programs.saga import Travelling
 from durabletask.testing.simulation.programs.trees import Trees
+from durabletask.testing.simulation.programs.versioned import Versioned
 from durabletask.testing.simulation.programs.workshop import Mending
 
 __all__ = ["PROGRAMS"]
 
 PROGRAMS = {
-    program.__name__: program for program in (Trees, Bank, Counting, Travelling, Operating, Mending)
+    program.__name__: program
+    for program in (Trees, Bank, Counting, Travelling, Operating, Mending, Versioned)
 }
 """Every program there is."""

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from durabletask import task
-from durabletask.actions import CompleteOrchestration, CreateSubOrchestration
+from durabletask.actions import ApplyPatch, CompleteOrchestration, CreateSubOrchestration
 from durabletask.backend import Capabilities, OrchestrationResult, OrchestrationWorkItem
 from durabletask.engine import Registry
-from durabletask.errors import ConfigurationError, VersionMismatchError
+from durabletask.errors import CapabilityError, ConfigurationError, VersionMismatchError
 from durabletask.history import ExecutionStarted, ExecutionTerminated, OrchestratorStarted
 from durabletask.serialization import DEFAULT_CONVERTER
 from durabletask.state import OrchestrationStatus
@@ -38,20 +38,29 @@ def parent(ctx: task.OrchestrationContext) -> Any:
     yield ctx.call_sub_orchestration("child")
 
 
-def first_turn(version: str | None, *more: Any, sequence: int = 0) -> OrchestrationWorkItem:
+def first_turn(
+    version: str | None, *more: Any, sequence: int = 0, name: str = "parent"
+) -> OrchestrationWorkItem:
     """An item of an execution with this version."""
-    started = ExecutionStarted("parent", "i", "x", version=version)
+    started = ExecutionStarted(name, "i", "x", version=version)
     events = [OrchestratorStarted(1), started, *more]
-    return OrchestrationWorkItem("i", "x", "parent", version, sequence, events, None)
+    return OrchestrationWorkItem("i", "x", name, version, sequence, events, None)
 
 
-def runner(**versioning: Any) -> tuple[TurnRunner, Source]:
+@task.orchestration
+def asking(ctx: task.OrchestrationContext) -> Any:
+    return ctx.is_patched("p")
+    yield
+
+
+def runner(*, patches: bool = True, **versioning: Any) -> tuple[TurnRunner, Source]:
     """The turns of a worker with these options."""
     source: Any = Source()
     registry = Registry()
     registry.add_orchestration(parent)
+    registry.add_orchestration(asking, name="asking")
     options = WorkerOptions(versioning=VersioningOptions(**versioning))
-    capabilities = Capabilities(name="test")
+    capabilities = Capabilities(name="test", patches=patches)
     turns = TurnRunner(source, registry, DEFAULT_CONVERTER, options, lambda: 0.0, capabilities)
     return turns, source
 
@@ -99,6 +108,23 @@ def test_children_get_the_default_version() -> None:
     [[child]] = [result.actions for result in source.completed]
     assert isinstance(child, CreateSubOrchestration)
     assert child.version == "1.5"
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_patches_need_a_backend_that_records_them(can: bool) -> None:
+    """**patch** Elsewhere the orchestrator meets an error that names the capability."""
+    turns, source = runner(patches=can)
+    turns.start(first_turn(None, name="asking"))
+    [actions] = [result.actions for result in source.completed]
+    end = actions[-1]
+    assert isinstance(end, CompleteOrchestration)
+    if can:
+        assert actions == [ApplyPatch("p"), end]
+        assert end.result == "true"
+    else:
+        assert end.failure is not None
+        assert end.failure.is_caused_by(CapabilityError)
+        assert "'patches'" in end.failure.message
 
 
 def test_the_rule_of_the_options() -> None:

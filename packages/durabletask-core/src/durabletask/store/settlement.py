@@ -28,12 +28,12 @@ _log = logging.getLogger("durabletask.store.settlement")
 class Settlement:
     """Runs the effects of the committed batches of one source.
 
-    Args:
-        left: gives an instance up whose version is not taken here; whether it is one.
-
     This is the only place where activities start, waiting clients hear and the next turn becomes
     possible; it is called after the store has said that the batch is durable, and never before
     (rules *activity-once* and *turn-atomic*).
+
+    Args:
+        left: gives an instance up whose version is not taken here; whether it is one.
 
     Attributes:
         has_answered: a client has heard of a committed request; reset by whoever looks.

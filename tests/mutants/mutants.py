@@ -316,7 +316,7 @@ MUTANTS = [
         "stores/memory/poll.py",
         "elif version not in interest.refused_versions:",
         "else:",
-        ("store kit", "machinery"),
+        ("store kit", "random histories", "machinery"),
     ),
     Mutant(
         "versions are not looked at by lanes",

@@ -314,14 +314,14 @@ MUTANTS = [
     Mutant(
         "polls forget what a lane refuses",
         "stores/memory/poll.py",
-        "elif version not in interest.refused_versions:",
+        "elif version not in refused:",
         "else:",
         ("store kit", "random histories", "machinery"),
     ),
     Mutant(
         "versions are not looked at by lanes",
         "store/repertoire.py",
-        "if rule is None or rule.takes(version):",
+        'if rule is None or name.startswith("@") or rule.takes(version):',
         "if True:",
         ("backend kit", "machinery", "simulation"),
     ),

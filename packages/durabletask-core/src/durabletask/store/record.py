@@ -115,7 +115,8 @@ class Interest(msgspec.Struct, frozen=True, kw_only=True):
         probation_after: an instance with at least this many crashes is a suspect; at most one
             suspect per poll is handed out, and only if ``suspects`` is true.
         refused_versions: instances of these versions are not due for this lane, whatever their
-            name; ``""`` is no version. Compared as texts. Urgent messages override it.
+            name; ``""`` is no version. Compared as texts. Urgent messages override it, and what
+            has a name that begins with ``@`` (an entity) has no version to be refused by.
     """
 
     orchestrations: frozenset[str]

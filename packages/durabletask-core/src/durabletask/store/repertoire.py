@@ -54,7 +54,7 @@ class Repertoire:
     def refuses(self, name: str, version: str | None) -> bool:
         """Whether instances of this version are left to other workers (rule *version-match*)."""
         rule = self._rule
-        if rule is None or rule.takes(version):
+        if rule is None or name.startswith("@") or rule.takes(version):
             return False
         version = version or ""
         if version not in self.refused:

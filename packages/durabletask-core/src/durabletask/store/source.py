@@ -406,7 +406,7 @@ class StoreWorkItemSource(WorkItemSource):
 
     # --- what is owned -------------------------------------------------------------------------
 
-    def has_room_for(self, name: str, version: str | None, extra: int = 1) -> bool:
+    def has_room_for(self, name: str, version: str | None = None, extra: int = 1) -> bool:
         """Whether a new instance of that name and version should be owned by this lane from birth.
 
         A lane that is alone on its hub takes everything it can run; with others about it leaves

@@ -42,10 +42,11 @@ def _pools(hub: Hub, interest: Interest) -> Iterator[Pool]:
     # Sorted, because the order of a set differs from process to process.
     for name in sorted(interest.orchestrations & hub.pools.keys()):
         versions = hub.pools[name]
+        refused = frozenset[str]() if name.startswith("@") else interest.refused_versions
         for version, pool in [*versions.items()]:
             if not pool:
                 del versions[version]
-            elif version not in interest.refused_versions:
+            elif version not in refused:
                 yield pool
 
 

@@ -67,7 +67,10 @@ AND i.hub = :hub AND i.lane = 0 AND i.wake_at IS NOT NULL
 """What may be claimed: the oldest due ones of each known name, the oldest suspect of each, and
 whoever has urgent mail. Some of them twice."""
 
-_TAKEN = "AND ifnull(d.version, '') NOT IN (SELECT value FROM json_each(:refused))"
+_TAKEN = """
+    AND (ifnull(d.version, '') NOT IN (SELECT value FROM json_each(:refused))
+        OR d.name GLOB '@*')
+"""
 """Left out for a lane that refuses no version: it is asked of every row on the way."""
 
 QUEUED = """

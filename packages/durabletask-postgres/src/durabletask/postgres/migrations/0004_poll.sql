@@ -1,7 +1,8 @@
 -- Finding work and handing it out.
 
 -- What may be claimed: the oldest due instances of each known name, the oldest suspect of each, all of
--- them of versions that are not refused ('' is none), and whoever has urgent mail. Locks the rows it gives; those that somebody else has locked are skipped,
+-- them of versions that are not refused ('' is none, and names with @ are not asked for theirs), and
+-- whoever has urgent mail. Locks the rows it gives; those that somebody else has locked are skipped,
 -- so two polls never wait for each other and never get the same.
 CREATE FUNCTION due(
     p_hub integer, p_now bigint, p_names text[], p_refused text[], p_room integer,
@@ -15,7 +16,7 @@ BEGIN
         SELECT i.ordinal, i.wake_at FROM instances AS i
         WHERE i.hub = p_hub AND i.name = known.name AND i.lane = 0 AND i.wake_at <= p_now
         AND i.crashes < p_probation
-        AND coalesce(i.version, '') <> ALL (p_refused)
+        AND (coalesce(i.version, '') <> ALL (p_refused) OR known.name LIKE '@%')
         ORDER BY i.wake_at, i.ordinal LIMIT p_room FOR UPDATE SKIP LOCKED
     ) AS d;
     RETURN QUERY
@@ -24,7 +25,7 @@ BEGIN
         SELECT i.ordinal, i.wake_at FROM instances AS i
         WHERE i.hub = p_hub AND i.name = known.name AND i.lane = 0 AND i.wake_at <= p_now
         AND i.crashes > 0 AND i.crashes >= p_probation
-        AND coalesce(i.version, '') <> ALL (p_refused)
+        AND (coalesce(i.version, '') <> ALL (p_refused) OR known.name LIKE '@%')
         ORDER BY i.wake_at, i.ordinal LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AS d;
     RETURN QUERY
@@ -44,7 +45,7 @@ BEGIN
         SELECT FROM unnest(p_names) AS known (name) CROSS JOIN LATERAL (
             SELECT FROM instances AS i
             WHERE i.hub = p_hub AND i.name = known.name AND i.lane = 0 AND i.wake_at <= p_now
-            AND coalesce(i.version, '') <> ALL (p_refused)
+            AND (coalesce(i.version, '') <> ALL (p_refused) OR known.name LIKE '@%')
             LIMIT 1
         ) AS d
     ) OR EXISTS (
@@ -68,7 +69,7 @@ BEGIN
             FROM unnest(p_names) AS known (name) CROSS JOIN LATERAL (
                 SELECT i.wake_at FROM instances AS i
                 WHERE i.hub = p_hub AND i.name = known.name AND i.lane = 0 AND i.wake_at > p_now
-                AND coalesce(i.version, '') <> ALL (p_refused)
+                AND (coalesce(i.version, '') <> ALL (p_refused) OR known.name LIKE '@%')
                 ORDER BY i.wake_at LIMIT 1
             ) AS d),
         (SELECT min(visible_at) FROM inbox WHERE urgent AND lane = 0 AND visible_at > p_now)

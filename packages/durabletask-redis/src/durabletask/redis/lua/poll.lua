@@ -32,6 +32,11 @@ local suspects, probation_after = interest[5], interest[6]
 local refused, refuses = {}, #interest[7] > 0
 for _, version in ipairs(interest[7]) do refused[version] = true end
 
+-- Names that begin with @ are not asked for their versions.
+local function is_refused(name, version)
+  return refused[version or ''] and string.sub(name, 1, 1) ~= '@'
+end
+
 local next_due
 local after_now = '(' .. string.format('%.0f', now)
 
@@ -53,7 +58,8 @@ local function look_ahead_of(key)
     for n = 1, #page, 2 do
       local at = tonumber(page[n + 1])
       if next_due and at >= next_due then return end
-      if not refused[call('HGET', instance_key(page[n]), 'version') or ''] then
+      local row = call('HMGET', instance_key(page[n]), 'name', 'version')
+      if not is_refused(row[1], row[2]) then
         next_due = at
         return
       end
@@ -152,7 +158,7 @@ if room > 0 then
     local row = not rows[id] and
       call('HMGET', instance_key(id), 'name', 'crashes', 'urgent', 'version')
     -- One of a refused version may come once more, from the urgent list.
-    if row and (key == due_urgent or not refused[row[4] or '']) then
+    if row and (key == due_urgent or not is_refused(row[1], row[4])) then
       local suspect = tonumber(row[2] or 0) >= probation_after
       rows[id] = {name = row[1], suspect = suspect, urgent = row[3]}
       if not suspect or suspects then

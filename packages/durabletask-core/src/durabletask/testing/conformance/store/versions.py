@@ -72,6 +72,25 @@ class VersionSuite(StoreFixtures):
         both = frozenset({ORDER, "Refund"})
         assert await lane.claims(orchestrations=both, refused_versions=NO_2) == ["old"]
 
+    async def test_entities_have_no_version_to_be_refused_by(self, store: Store) -> None:
+        """What has a name that begins with ``@`` is handed out, now and later, as ever."""
+        lane = await LaneDriver.open(store, orchestrations={ORDER: "v1", "@cart": "v1"})
+        later = lane.standing.now + 60_000_000
+        await lane.commit(
+            creates=[
+                instance("order"),
+                instance("@cart@1", name="@cart"),
+                instance("@cart@2", name="@cart", start_at=later),
+            ]
+        )
+        wanted = {
+            "orchestrations": frozenset({ORDER, "@cart"}),
+            "refused_versions": frozenset({""}),
+        }
+        work = await lane.poll(**wanted)
+        assert [claimed.instance_id for claimed in work.instances] == ["@cart@1"]
+        assert work.next_due == later
+
     async def test_the_refused_do_not_take_the_room_of_others(
         self, store: Store, advance: Advance
     ) -> None:

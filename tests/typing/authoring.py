@@ -117,6 +117,12 @@ def tasks(ctx: task.OrchestrationContext) -> None:
     assert_type(ctx.call_sub_orchestration("generator"), task.Task[Any])
 
 
+def patches(ctx: task.OrchestrationContext) -> None:
+    """The answer is yes or no, and the id is text."""
+    assert_type(ctx.is_patched("check-for-fraud"), bool)
+    ctx.is_patched(7)  # type: ignore[arg-type]
+
+
 async def activities(ctx: task.OrchestrationContext) -> None:
     """Awaiting an activity gives its result."""
     assert_type(await ctx.call_activity(bare, input=1), str)

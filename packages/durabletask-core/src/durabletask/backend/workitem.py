@@ -12,6 +12,7 @@ import msgspec
 from durabletask.actions import Action, EntityAction
 from durabletask.history import EntityOperationCalled, EntityOperationSignaled, HistoryEvent
 from durabletask.state import FailureDetails
+from durabletask.versions import VersionRule
 
 __all__ = [
     "ActivityResult",
@@ -148,6 +149,9 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
         entities: registered entity name, in lower case, to a fingerprint of its code.
         any_name: work of every name is taken, whatever the two above say.
         code: with ``any_name``, the fingerprint of all its code.
+        versions: which versions of orchestrations are taken; None takes all. A source need not
+            hand out what the rule rejects; a worker that gets it all the same abandons it. What the
+            rule fails is handed out, and the worker fails it.
         max_orchestrations, max_activities: work items handed out and not yet handed back; entities
             count as orchestrations.
         unregistered_grace: seconds after which work whose name no worker knows fails.
@@ -163,3 +167,4 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
     any_name: bool = False
     code: str = ""
     entities: dict[str, str] = {}
+    versions: VersionRule | None = None

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime, timedelta
 
+    from durabletask.backend.capabilities import Capabilities
     from durabletask.engine.ledger import Ledger
     from durabletask.entities import EntityId
     from durabletask.history import ExecutionStarted
@@ -71,6 +72,7 @@ class RuntimeContext(OrchestrationContext):
     """Turns calls into actions while live, and into expectations while replaying."""
 
     __slots__ = (
+        "_capabilities",
         "_child_stem",
         "_default_version",
         "_ledger",
@@ -82,11 +84,16 @@ class RuntimeContext(OrchestrationContext):
     )
 
     def __init__(
-        self, ledger: Ledger, started: ExecutionStarted, default_version: str | None
+        self,
+        ledger: Ledger,
+        started: ExecutionStarted,
+        default_version: str | None,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self._ledger = ledger
         self._started = started
         self._default_version = default_version
+        self._capabilities = capabilities
         self._child_stem: str | None = None
         self._logger: ReplaySafeLogger | None = None
         self._random: random.Random | None = None
@@ -365,6 +372,12 @@ class RuntimeContext(OrchestrationContext):
         text = ledger.converter.serialize(custom_status, where=where)
         if not ledger.replaying:
             ledger.custom_status = text
+
+    def is_patched(self, patch_id: str) -> bool:
+        check_text(patch_id, "the id of a patch")
+        if self._capabilities is not None:
+            self._capabilities.require("patches")
+        return self._ledger.ask_for_patch(patch_id)
 
     # --- deterministic chance and quiet logs ---------------------------------------------------
 

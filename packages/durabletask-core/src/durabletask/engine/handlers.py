@@ -42,6 +42,7 @@ from durabletask.history import (
     ExecutionSuspended,
     ExecutionTerminated,
     OrchestratorStarted,
+    PatchApplied,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -387,6 +388,7 @@ _FRAME: Table = {
     EntityUnlockSent: unlock_sent,
     ExecutionTerminated: terminated,
     ExecutionRewound: execution_rewound,
+    PatchApplied: ignored,  # all of them were looked up before replay began
     ExecutionCompleted: execution_completed,
     ContinuedAsNew: continued_as_new,
 }

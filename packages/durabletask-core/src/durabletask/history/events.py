@@ -39,6 +39,7 @@ __all__ = [
     "ExecutionTerminated",
     "HistoryEvent",
     "OrchestratorStarted",
+    "PatchApplied",
     "SubOrchestrationInstanceCompleted",
     "SubOrchestrationInstanceCreated",
     "SubOrchestrationInstanceFailed",
@@ -199,6 +200,12 @@ class ExecutionRewound(_Event, frozen=True, tag=18):
     reason: str | None = None
 
 
+class PatchApplied(_Event, frozen=True, tag=19):
+    """The orchestrator asked for the patch in a live turn, and has taken the new path since."""
+
+    patch_id: str
+
+
 # --- entities ------------------------------------------------------------------------------------
 
 
@@ -330,6 +337,7 @@ HistoryEvent = (
     | ExecutionCompleted
     | ContinuedAsNew
     | ExecutionRewound
+    | PatchApplied
     | EntityOperationCalled
     | EntityOperationSignaled
     | EntityOperationCompleted

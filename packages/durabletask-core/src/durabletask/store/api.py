@@ -141,9 +141,9 @@ class Store(ABC):
         """Read the inboxes of owned instances, and claim due instances and activities.
 
         An instance is due if nobody owns it, it is neither parked nor finished, its name is in the
-        interest, its ``start_at`` is past, and it is busy, without a turn in this execution, or
-        has a visible message. A visible urgent message makes it due whatever its name and
-        ``start_at``. Oldest due first.
+        interest, its version is not refused there, its ``start_at`` is past, and it is busy,
+        without a turn in this execution, or has a visible message. A visible urgent message makes
+        it due whatever its name, version and ``start_at``. Oldest due first.
 
         Raises:
             LaneFencedError: the lane was taken over; nothing was claimed.

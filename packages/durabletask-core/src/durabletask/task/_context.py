@@ -539,6 +539,34 @@ class OrchestrationContext(ABC):
             SerializationError: it cannot be serialized; the status stays as it was.
         """
 
+    @abstractmethod
+    def is_patched(self, patch_id: str) -> bool:
+        """Whether this execution takes the new path of a change to its code.
+
+        True when it is first asked in a turn that has not happened before: history then records
+        the patch. False when it is first asked while replaying turns of a history that has not
+        recorded it: those were made by the code from before the change, and what follows has to
+        fit them. The first answer holds for the rest of the execution. A new execution, from
+        ``continue_as_new``, asks anew. It is no scheduling call and takes no number.
+
+        A patch whose question was removed from the code, because no old execution is left, leaves
+        a mark in history that means nothing any more.
+
+        Args:
+            patch_id: 1 to 256 characters; the same text is the same patch, everywhere in this
+                orchestrator.
+
+        Raises:
+            InvalidRequestError, ArgumentTypeError: the id is unusable.
+            CapabilityError: the backend is a service whose histories cannot record it.
+
+        Example::
+
+            if ctx.is_patched("check-for-fraud"):
+                yield ctx.call_activity(check_for_fraud, input=order)
+            yield ctx.call_activity(charge, input=order)
+        """
+
     # --- deterministic chance and quiet logs ---------------------------------------------------
 
     @abstractmethod

@@ -200,6 +200,7 @@ class PostgresStore(Store):
             *(sorted(interest.orchestrations), sorted(interest.activities)),
             *(interest.max_instances, interest.max_activities),
             *(interest.suspects, max(1, interest.probation_after)),
+            sorted(interest.refused_versions),
         )
         session.claimed(rows)
         work = read_work(rows)

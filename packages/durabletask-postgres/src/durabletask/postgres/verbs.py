@@ -15,7 +15,7 @@ _COUNTS = {
     "open_lane_v1": 7,
     "ordinals_v1": 0,
     "owned_v1": 3,
-    "poll_v1": 12,
+    "poll_v1": 13,
     "purge_v1": 3,
     "query_v1": 13,
     "renew_lane_v1": 4,

@@ -222,6 +222,7 @@ class RedisStore(Store):
             interest.max_activities,
             interest.suspects,
             interest.probation_after,
+            sorted(interest.refused_versions),
         )
         key = (str(lane.lane_id), str(lane.epoch))
         numbers = (polls.sent, polls.seen, self._acknowledged.get(lane.lane_id, 0))

@@ -12,6 +12,7 @@ import msgspec
 
 from durabletask.actions import (
     Action,
+    ApplyPatch,
     CompleteOrchestration,
     ContinueAsNew,
     CreateSubOrchestration,
@@ -75,6 +76,10 @@ def _check_sent(action: SendEvent, limit: int) -> None:
     check_payload(action.input, f"the data of event {action.name!r}", limit)
 
 
+def _check_patch(action: ApplyPatch, limit: int) -> None:
+    check_text(action.patch_id, "the id of a patch")
+
+
 def _check_end(action: CompleteOrchestration, limit: int) -> None:
     if action.status not in FINISHED:
         raise InvalidRequestError(f"an orchestration cannot end as {action.status.value}")
@@ -92,6 +97,7 @@ _CHECKS: dict[type, Callable[[Any, int], None]] = {
     CreateTimer: lambda action, limit: None,
     CreateSubOrchestration: _check_child,
     SendEvent: _check_sent,
+    ApplyPatch: _check_patch,
     CompleteOrchestration: _check_end,
     ContinueAsNew: _check_next,
 }

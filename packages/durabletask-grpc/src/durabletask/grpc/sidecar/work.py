@@ -18,7 +18,16 @@ from durabletask.backend import (
 from durabletask.engine import failure_of
 from durabletask.errors import DurableTaskError
 from durabletask.grpc.convert import read_actions, read_failure, read_text
-from durabletask.grpc.extensions import CODE, DELAY, DRAINING, GRACE, PARK_REASON, WORKER_ID
+from durabletask.grpc.extensions import (
+    CODE,
+    DELAY,
+    DRAINING,
+    GRACE,
+    PARK_REASON,
+    VERSIONS,
+    WORKER_ID,
+    versions_told,
+)
 from durabletask.grpc.protocol import pb
 from durabletask.grpc.sidecar.asked import checked
 from durabletask.grpc.sidecar.filters import WorkItemFilter
@@ -73,7 +82,7 @@ async def work_items(
 
 
 async def _open_stream(call: Call, request: pb.GetWorkItemsRequest) -> WorkStream:
-    filter = WorkItemFilter(request)
+    filter = WorkItemFilter(request, versions_told(call.metadata.get(VERSIONS)))
     code = call.text(CODE)
     profile = WorkerProfile(
         orchestrations=dict.fromkeys(filter.orchestrations, code or ""),
@@ -84,6 +93,7 @@ async def _open_stream(call: Call, request: pb.GetWorkItemsRequest) -> WorkStrea
         name=call.text(WORKER_ID) or call.context.peer(),
         any_name=filter.is_open,
         code=code or "",
+        versions=filter.rule,
     )
     return WorkStream(
         await call.hub.backend.open_worker(profile),

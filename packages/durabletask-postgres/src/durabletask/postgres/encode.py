@@ -67,13 +67,22 @@ to_json = msgspec.json.Encoder().encode
 
 
 def foreign(batch: Batch, owned: Mapping[str, Owned]) -> list[str]:
-    """Ids of the instances that the lane must own for the batch, and is not known to."""
+    """Ids of the instances that the lane must own for the batch, and is not known to.
+
+    What a turn says of an execution that this very batch creates need not be asked for. By its id
+    alone nothing is known to be new: a batch may create what the lane owns, and is refused.
+    """
     wanted = {turn.instance_id for turn in batch.turns}
     wanted.update(park.instance_id for park in batch.parked)
     wanted.update(instance_id for instance_id, _ in batch.released)
     wanted.difference_update(owned)
     if wanted and batch.creates:
-        wanted.difference_update(new.instance_id for new in batch.creates if new.owned)
+        born = {(new.instance_id, new.execution_id) for new in batch.creates if new.owned}
+        wanted.difference_update(
+            turn.instance_id
+            for turn in batch.turns
+            if (turn.instance_id, turn.execution_id) in born
+        )
     return sorted(wanted)
 
 
@@ -239,7 +248,10 @@ class Encoder:
             None,
         ]
         self._creates.append(row)
-        if new.owned and new.instance_id not in self._created:
+        # What the lane owns is there, so a create of it is refused, and its turns are of what is
+        # there; only an id that it does not own may become its own by this.
+        is_known = new.instance_id in self._owned or new.instance_id in self._created
+        if new.owned and not is_known:
             self._created[new.instance_id] = row
             self._gained[new.instance_id] = (position, Owned(ordinal, new.execution_id))
 
@@ -248,7 +260,7 @@ class Encoder:
     def _turn(self, turn: Turn) -> None:
         instance_id = turn.instance_id
         known = self._owned.get(instance_id)
-        if known is None or instance_id in self._gained:
+        if known is None:
             known = self._gained.get(instance_id, (0, NOBODY))[1]
         ordinal, execution_id = known
         if execution_id != turn.execution_id:

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LONE_TURNS",
+    "SILENT",
     "Encoding",
     "Owned",
     "columns",
     "encode",
     "foreign",
+    "kept",
     "start_arguments",
     "waves",
 ]
@@ -55,7 +57,10 @@ class Encoding(NamedTuple):
 
 
 LONE_TURNS = frozenset({"append_v1", "begin_v1", "turn_v1"})
-"""The functions for a batch of one turn. They find nothing that a result would tell."""
+"""The functions for a batch of one turn."""
+
+SILENT = LONE_TURNS | {"keep_v1"}
+"""They find nothing that a result would tell."""
 
 # Columns of a create that its first turn, in the same batch, changes.
 TURNED, STATUS, BUSY, OUTPUT, FAILURE, CUSTOM_STATUS, COMPLETED_AT = 12, 15, 16, 17, 18, 19, 20
@@ -107,6 +112,17 @@ def waves(batch: Batch) -> Iterator[Batch]:
     for turns in cut[1:-1]:
         yield Batch(lane=lane, number=number, turns=turns)
     yield msgspec.structs.replace(batch, creates=[], turns=cut[-1])
+
+
+def kept(batch: Batch) -> Encoding | None:
+    """The call that goes between the first and the last of a batch that is cut, if need be.
+
+    The create of an instance may have been refused by the first call; then it has to be there for
+    the last one, which delivers.
+    """
+    created = {new.instance_id for new in batch.creates}
+    awaited = sorted(created.intersection(message.instance_id for message in batch.messages))
+    return Encoding("keep_v1", (awaited,), {}, set()) if awaited else None
 
 
 def encode(batch: Batch, owned: Mapping[str, Owned], ordinals: Sequence[int]) -> Encoding:

@@ -237,8 +237,9 @@ class Store(ABC):
     async def purge_idle(self, instance_ids: Sequence[str]) -> int:
         """Delete those of the ids that are PENDING and wait for nothing. Returns how many.
 
-        That is: they have had a turn, nobody owns them, they are neither busy nor parked, and no
-        message is there for them, visible or not. For stores that declare ``entities``.
+        That is: they have had a turn in their execution, nobody owns them, they are neither busy
+        nor parked, no message is there for them, visible or not, and no activity is queued. Each
+        is looked at and deleted in one step. For stores that declare ``entities``.
 
         Raises:
             CapabilityError: the store lacks it.

@@ -248,6 +248,77 @@ def test_bad_arguments_are_refused(run):
     assert r.start() == [a.CreateTimer(1, r.now)]
 
 
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        (("account", "a"), 'not tuple: write EntityId("name", "key")'),
+        ("account", 'not str: write EntityId("name", "key")'),
+        ("@account@a", "not str: write EntityId.parse('@account@a')"),
+        (
+            Run,
+            "not Run: write EntityId(name, key), where the name is its own and the key says which "
+            "one",
+        ),
+    ],
+)
+def test_what_is_no_entity_id_is_told_what_is(given, instead):
+    """Of whatever takes one."""
+
+    def body(ctx):
+        texts = []
+        for ask in (
+            lambda: ctx.call_entity(given, "get"),
+            lambda: ctx.signal_entity(given, "get"),
+            lambda: ctx.lock_entities([A, given]),
+        ):
+            with pytest.raises(ArgumentTypeError) as caught:
+                ask()
+            texts.append(str(caught.value))
+        return texts
+
+    r = Run(body)
+    r.start()
+    assert r.output == [
+        f"{call} takes an EntityId, {instead}"
+        for call in ("call_entity", "signal_entity", "lock_entities")
+    ]
+
+
+def test_a_lock_has_to_be_waited_for():
+    """Whoever forgot it is told so, and so is who waits for what gives nothing to wait for."""
+
+    def forgets(ctx):
+        with ctx.lock_entities([A]):
+            yield ctx.call_entity(A, "get")
+
+    async def forgets_async(ctx):
+        async with ctx.lock_entities([A]):
+            await ctx.call_entity(A, "get")
+
+    def forgets_too(ctx):
+        lock = ctx.lock_entities([A])
+        lock.release()
+
+    def waits(ctx):
+        yield ctx.signal_entity(A, "log")
+
+    def returns(ctx):
+        return (yield ctx.lock_entities([A]))
+
+    for body in (forgets, forgets_async, forgets_too):
+        r = Run(body)
+        r.start()
+        assert r.end.failure.error_type == "durabletask.errors.OrchestrationStateError"
+        assert "write with (yield ctx.lock_entities(...))" in r.end.failure.message
+    r = Run(waits)
+    r.start()
+    assert "such as signal_entity" in r.end.failure.message
+    r = Run(returns)
+    r.start()
+    r.turn(h.EntityLockGranted(1))
+    assert "it is the lock of entities" in r.end.failure.message
+
+
 def test_a_closed_body_sends_nothing(run):
     """**dispose** A section that is left because the session is given up is not left."""
 

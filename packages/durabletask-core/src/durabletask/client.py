@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from durabletask.arguments import check_type, checked_query, microseconds, seconds
+from durabletask.arguments import check_type, checked_entity, checked_query, microseconds, seconds
 from durabletask.backend import ReusePolicy, StartRequest
 from durabletask.entities import EntityId, EntityPage, EntityQuery, EntityState
 from durabletask.errors import ArgumentTypeError, BackendClosedError
@@ -317,13 +317,14 @@ class TaskHubClient:
             SerializationError, PayloadTooLargeError, InvalidRequestError, ArgumentTypeError:
                 nothing was written.
         """
-        check_type(entity_id, EntityId, "entity_id", "an EntityId")
+        target = checked_entity(entity_id, "signal_entity")
         text = self._converter.serialize(
-            input, where=f"the input of operation {operation!r} of entity '{entity_id}'"
+            input, where=f"the input of operation {operation!r} of entity {target!r}"
         )
+        at = microseconds(signal_time, "signal_time")
         async with self._backend() as backend:
             backend.capabilities.require("entities")
-            await backend.signal_entity(str(entity_id), operation, text, microseconds(signal_time))
+            await backend.signal_entity(target, operation, text, at)
 
     async def get_entity(
         self, entity_id: EntityId, *, include_state: bool = True
@@ -333,10 +334,10 @@ class TaskHubClient:
         Raises:
             CapabilityError: the backend has no entities.
         """
-        check_type(entity_id, EntityId, "entity_id", "an EntityId")
+        target = checked_entity(entity_id, "get_entity")
         async with self._backend() as backend:
             backend.capabilities.require("entities")
-            state = await backend.get_entity(str(entity_id), include_state=include_state)
+            state = await backend.get_entity(target, include_state=include_state)
         return None if state is None else msgspec.structs.replace(state, converter=self._converter)
 
     async def query_entities(self, query: EntityQuery | None = None) -> EntityPage:

@@ -16,6 +16,7 @@ from durabletask.actions import (
     SendEvent,
     SignalEntity,
 )
+from durabletask.arguments import checked_entity
 from durabletask.engine.call import (
     ActivityCall,
     ChildCall,
@@ -31,7 +32,7 @@ from durabletask.engine.critical_section import CriticalSection, checked_set
 from durabletask.engine.delivery import deliver
 from durabletask.engine.log import ReplaySafeLogger
 from durabletask.engine.retry import Retry
-from durabletask.engine.target import ACTIVITIES, ORCHESTRATIONS, checked_entity
+from durabletask.engine.target import ACTIVITIES, ORCHESTRATIONS
 from durabletask.errors import ArgumentTypeError
 from durabletask.limits import check_instance_id, check_text, checked_tags
 from durabletask.task import (

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.actions import UnlockEntity
+from durabletask.arguments import checked_entity
 from durabletask.engine.call import LockCall, SentUnlock
-from durabletask.engine.target import checked_entity
 from durabletask.errors import ArgumentTypeError, EntityLockError, InvalidRequestError
 from durabletask.task import EntityLock
 from durabletask.task._tasks import COMPLETED

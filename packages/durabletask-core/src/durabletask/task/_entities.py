@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from durabletask.errors import OrchestrationStateError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime, timedelta
@@ -132,8 +134,30 @@ class DurableEntity:
                 return total
     """
 
-    entity_context: EntityContext
-    """The context of the operation."""
+    __not_data__ = (
+        "it is the object of one operation, and not what the entity remembers",
+        "Give set_state a value of plain data or a dataclass",
+    )
+    """Why an entity has no JSON form, and what was meant."""
+
+    @property
+    def entity_context(self) -> EntityContext:
+        """The context of the operation.
+
+        Raises:
+            OrchestrationStateError: no operation runs.
+        """
+        try:
+            return self._entity_context
+        except AttributeError:
+            raise OrchestrationStateError(
+                f"this {type(self).__name__} runs no operation, so it has no context and no state: "
+                "they are there while a worker runs a method of it, and not yet in __init__"
+            ) from None
+
+    @entity_context.setter
+    def entity_context(self, context: EntityContext) -> None:
+        self._entity_context = context
 
     @overload
     def get_state(self, type: type[StateT], default: StateT) -> StateT: ...
@@ -199,6 +223,12 @@ class EntityLock:
     """
 
     __slots__ = ("_release",)
+
+    __not_data__ = (
+        "it is the lock of entities, which ends with the execution",
+        "Leave it by with, and return what was found out meanwhile",
+    )
+    """Why a lock has no JSON form, and what was meant."""
 
     def __init__(self, release: Callable[[], None]) -> None:
         self._release = release

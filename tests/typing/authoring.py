@@ -176,7 +176,9 @@ async def entity_calls(ctx: task.OrchestrationContext) -> None:
     assert_type(ctx.call_entity(CART, "put", "pear", return_type=int), task.Task[int])
     assert_type(await ctx.call_entity(CART, "put", input="pear", return_type=int), int)
     assert_type(await ctx.call_entity(CART, "ask"), Any)
-    assert_type(ctx.lock_entities([CART]), task.Task[task.EntityLock])
+    assert_type(ctx.lock_entities([CART]), task.EntityLockTask)
+    async with ctx.lock_entities([CART]) as held:
+        assert_type(held, task.EntityLock)
     with await ctx.lock_entities({CART}) as lock:
         assert_type(lock, task.EntityLock)
         lock.release()

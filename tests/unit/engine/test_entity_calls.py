@@ -1,5 +1,6 @@
 """Entities as an orchestrator sees them: **replay-ids**, **replay-check**, **entity-lock**."""
 
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -291,10 +292,6 @@ def test_a_lock_has_to_be_waited_for():
         with ctx.lock_entities([A]):
             yield ctx.call_entity(A, "get")
 
-    async def forgets_async(ctx):
-        async with ctx.lock_entities([A]):
-            await ctx.call_entity(A, "get")
-
     def forgets_too(ctx):
         lock = ctx.lock_entities([A])
         lock.release()
@@ -305,7 +302,7 @@ def test_a_lock_has_to_be_waited_for():
     def returns(ctx):
         return (yield ctx.lock_entities([A]))
 
-    for body in (forgets, forgets_async, forgets_too):
+    for body in (forgets, forgets_too):
         r = Run(body)
         r.start()
         assert r.end.failure.error_type == "durabletask.errors.OrchestrationStateError"
@@ -317,6 +314,28 @@ def test_a_lock_has_to_be_waited_for():
     r.start()
     r.turn(h.EntityLockGranted(1))
     assert "it is the lock of entities" in r.end.failure.message
+
+
+def test_async_with_waits_and_leaves(run):
+    """**entity-lock**, **async-body** Whatever ends the block, and the section is left once."""
+
+    async def body(ctx):
+        with contextlib.suppress(task.TaskFailedError):
+            async with ctx.lock_entities([A, B]) as lock:
+                await ctx.call_entity(A, "get")
+                lock.release()
+                await ctx.call_entity(C, "get")
+        async with ctx.lock_entities([A]):
+            return "done"
+
+    r = run(body)
+    assert r.start() == [a.LockEntities(1, ("@account@a", "@account@b"))]
+    assert r.turn(h.EntityLockGranted(1)) == [a.CallEntity(2, "@account@a", "get")]
+    actions = r.turn(h.EntityOperationCompleted(2, "0"))
+    assert [action.task_id for action in actions] == [3, 4, 5]
+    assert r.turn(h.EntityOperationFailed(5, NO)) == [a.LockEntities(6, ("@account@a",))]
+    assert r.turn(h.EntityLockGranted(6))[0] == a.UnlockEntity(7, "@account@a", 6)
+    assert r.output == "done"
 
 
 def test_a_closed_body_sends_nothing(run):

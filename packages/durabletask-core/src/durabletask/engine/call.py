@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from durabletask.actions import CreateSubOrchestration, ScheduleTask
-from durabletask.errors import OrchestrationStateError, TaskFailedError
-from durabletask.task import EntityLock
+from durabletask.errors import TaskFailedError
+from durabletask.task import EntityLockTask
 from durabletask.task._tasks import CompletableTask
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class EntityCall(CompletableTask[Any]):
         )
 
 
-class LockCall(CompletableTask[EntityLock]):
+class LockCall(EntityLockTask):
     """A request for the lock of several entities."""
 
     __slots__ = ("entities", "task_id")
@@ -149,27 +149,6 @@ class LockCall(CompletableTask[EntityLock]):
         super().__init__()
         self.task_id = task_id
         self.entities = entities
-
-    # What one does with a lock, done with the request for it: somebody forgot to wait.
-
-    def release(self) -> NoReturn:
-        """Raise: the lock is not held."""
-        raise OrchestrationStateError(
-            "the lock is asked for, but not held yet: write with (yield ctx.lock_entities(...)), "
-            "or with await ctx.lock_entities(...) in an async def"
-        )
-
-    def __enter__(self) -> NoReturn:
-        self.release()
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    async def __aenter__(self) -> NoReturn:
-        self.release()
-
-    async def __aexit__(self, *error: object) -> None:
-        pass
 
 
 class SentSignal:

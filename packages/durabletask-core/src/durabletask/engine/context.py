@@ -37,6 +37,7 @@ from durabletask.errors import ArgumentTypeError
 from durabletask.limits import check_instance_id, check_text, checked_tags
 from durabletask.task import (
     CompletableTask,
+    EntityLockTask,
     EventTask,
     OrchestrationContext,
     RetryPolicy,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from durabletask.engine.ledger import Ledger
     from durabletask.entities import EntityId
     from durabletask.history import ExecutionStarted
-    from durabletask.task import EntityLock, Task
+    from durabletask.task import Task
 
 __all__ = ["Continuation", "RuntimeContext"]
 
@@ -319,11 +320,11 @@ class RuntimeContext(OrchestrationContext):
         if ledger.replaying:
             ledger.unconfirmed[number] = SentSignal(target, operation)
 
-    def lock_entities(self, entity_ids: Iterable[EntityId]) -> Task[EntityLock]:
+    def lock_entities(self, entity_ids: Iterable[EntityId]) -> EntityLockTask:
         entities = checked_set(entity_ids)
         ledger = self._ledger
         if ledger.closed:
-            return CompletableTask()
+            return EntityLockTask()
         if ledger.section is not None:
             ledger.section.refuse_nesting()
         ledger.number = number = ledger.number + 1

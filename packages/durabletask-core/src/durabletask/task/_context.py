@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from durabletask.entities import EntityId
     from durabletask.task._activity_context import ActivityContext
-    from durabletask.task._entities import EntityLock
+    from durabletask.task._entities import EntityLockTask
     from durabletask.task._retry import RetryPolicy
     from durabletask.task._tasks import EventTask, Task, TimerTask
 
@@ -479,7 +479,7 @@ class OrchestrationContext(ABC):
         """
 
     @abstractmethod
-    def lock_entities(self, entity_ids: Iterable[EntityId]) -> Task[EntityLock]:
+    def lock_entities(self, entity_ids: Iterable[EntityId]) -> EntityLockTask:
         """Enter a critical section: wait until all these entities are locked by this execution.
 
         They are locked one after the other in the same order by everybody, so orchestrations that
@@ -489,7 +489,8 @@ class OrchestrationContext(ABC):
         completion, failure, termination and continue_as_new.
 
         Returns:
-            A task whose result is the :class:`EntityLock`, to be left by ``with``.
+            A task whose result is the :class:`EntityLock`, to be left by ``with``. In an
+            ``async def``, ``async with`` the task itself.
 
         Raises:
             EntityLockError: a lock is held or asked for already.

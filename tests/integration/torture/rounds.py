@@ -28,7 +28,7 @@ machine too; work that is lost is lost for good."""
 
 COUNTED = (
     *("instances", "children", "events", "suspensions", "terminations", "queries"),
-    *("activity runs", "repetitions", "purged"),
+    *("entities", "activity runs", "repetitions", "purged"),
 )
 """What a report counts, in this order."""
 

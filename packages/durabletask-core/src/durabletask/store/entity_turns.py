@@ -234,7 +234,7 @@ class EntityTurns:
                 tags=start.tags,
                 created_at=now,
                 start_at=start.start_at or 0,
-                owned=not later and self._source.has_room_for(start.name),
+                owned=not later and self._source.has_room_for(start.name, start.version),
             )
         )
         pending.create_futures.append(None)

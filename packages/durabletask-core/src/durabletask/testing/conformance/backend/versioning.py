@@ -250,6 +250,62 @@ class VersioningSuite(BackendFixtures):
         assert state.runtime_status is OrchestrationStatus.TERMINATED
         assert state.result == "enough"
 
+    async def test_entities_have_no_version(self, any_hub: HubDriver) -> None:
+        """**version-match** A worker that leaves orchestrations of no version to others still runs
+        its entities; and one that only ends what it rejects gives up the locks of it."""
+        self.require(any_hub.backend, "entities")
+
+        @task.entity
+        def tally(ctx: task.EntityContext, number: int) -> int:
+            ctx.set_state(ctx.get_state(int, 0) + number)
+            return int(ctx.get_state(int, 0))
+
+        one = task.EntityId("tally", "one")
+
+        @task.orchestration
+        def holder(ctx: task.OrchestrationContext) -> Body:
+            with (yield ctx.lock_entities([one])):
+                ctx.set_custom_status("holds")
+                yield ctx.wait_for_external_event("never")
+
+        @task.orchestration
+        def adding(ctx: task.OrchestrationContext) -> Body:
+            return (yield ctx.call_entity(one, "add", 2))
+
+        worker = await any_hub.work(holder, tally, versioning=rule("strict", None))
+        held = await any_hub.start(holder)
+        await any_hub.shows(held, "holds")
+        await worker.stop()
+        await any_hub.work(adding, holder, tally, versioning=rule("strict", "2"))
+        waiting = await any_hub.start(adding, version="2")
+        await any_hub.client.terminate_orchestration(held)
+        assert await any_hub.result(waiting) == 2
+        assert await any_hub.result_of(adding, version="2") == 4
+
+    async def test_what_an_entity_starts_runs_where_its_version_is_taken(
+        self, hub: HubDriver
+    ) -> None:
+        """**version-match** Whoever runs the entity, and whichever versions that worker takes."""
+        self.require(hub.backend, "entities")
+
+        @task.entity
+        def starter(ctx: task.EntityContext, version: str | None) -> str:
+            return ctx.schedule_new_orchestration("job", input=0, version=version)
+
+        @task.orchestration
+        def asking(ctx: task.OrchestrationContext) -> Body:
+            one = task.EntityId("starter", "one")
+            started = []
+            for version in ("1", "2"):
+                started.append((yield ctx.call_entity(one, "start", version)))
+            return started
+
+        await hub.work(asking, starter, job_by("w1"), versioning=rule("current_or_older", "1"))
+        first, second = await hub.result_of(asking, version="1")
+        assert await hub.result(first) == ["w1", "1"]
+        await hub.work(job_by("w2"), versioning=rule("strict", "2"))
+        assert await hub.result(second) == ["w2", "2"]
+
     async def test_a_delayed_start_finds_its_version(self, hub: HubDriver) -> None:
         """**start-at** Those who reject it do not keep it from who does not."""
         await crew_of(hub, "strict", "1", "2")

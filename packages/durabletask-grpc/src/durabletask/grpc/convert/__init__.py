@@ -3,6 +3,7 @@
 from durabletask.grpc.convert.actions import action_message, read_actions
 from durabletask.grpc.convert.events import add_events, read_events
 from durabletask.grpc.convert.failures import failure_message, read_failure
+from durabletask.grpc.convert.requests import Requests, number_in, request_text
 from durabletask.grpc.convert.starts import Start, read_start, start_message
 from durabletask.grpc.convert.states import query_message, read_query, read_state, state_message
 from durabletask.grpc.convert.statuses import read_status, read_statuses, status_number
@@ -17,10 +18,12 @@ from durabletask.grpc.convert.values import (
 )
 
 __all__ = [
+    "Requests",
     "Start",
     "action_message",
     "add_events",
     "failure_message",
+    "number_in",
     "optional_text",
     "query_message",
     "read_actions",
@@ -34,6 +37,7 @@ __all__ = [
     "read_statuses",
     "read_tags",
     "read_text",
+    "request_text",
     "start_message",
     "state_message",
     "status_number",

@@ -1,15 +1,17 @@
 """History events as messages and back, by table.
 
 An event of ours carries no time: it happened in the turn whose ``OrchestratorStarted`` precedes
-it, so that is the time its message shows. Entity events, and the kinds that say nothing to an
-orchestrator, have no counterpart here: reading leaves them out.
+it, so that is the time its message shows. The kinds that say nothing to an orchestrator have no
+counterpart here: reading leaves them out.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from durabletask.grpc.convert.entity_events import READ_ENTITY_EVENT, WRITE_ENTITY_EVENT
 from durabletask.grpc.convert.failures import failure_message, read_failure
+from durabletask.grpc.convert.requests import Requests
 from durabletask.grpc.convert.statuses import read_status, status_number
 from durabletask.grpc.convert.values import (
     optional_text,
@@ -225,20 +227,32 @@ _WRITE: dict[type, Callable[[pb.HistoryEvent, Any], None]] = {
     ExecutionCompleted: _write_completed,
     ContinuedAsNew: _write_continued,
     ExecutionRewound: _write_rewound,
+    **WRITE_ENTITY_EVENT,
 }
 
 
 # --- from the wire -----------------------------------------------------------------------------
 
 
-def read_events(messages: Iterable[pb.HistoryEvent]) -> list[HistoryEvent]:
-    """The events of these messages, without those that have no counterpart."""
+def read_events(
+    messages: Iterable[pb.HistoryEvent], requests: Requests | None = None
+) -> list[HistoryEvent]:
+    """The events of these messages, without those that have no counterpart.
+
+    Args:
+        requests: what entities were asked for before, to which that of these events is added.
+    """
+    if requests is None:
+        requests = Requests()
     events: list[HistoryEvent] = []
     for message in messages:
         kind = message.WhichOneof("eventType")
-        read = _READ.get(kind) if kind is not None else None
-        if read is not None:
-            events.append(read(message, getattr(message, kind or "")))
+        if kind in _READ:
+            events.append(_READ[kind](message, getattr(message, kind)))
+        elif kind in READ_ENTITY_EVENT:
+            event = READ_ENTITY_EVENT[kind](message, getattr(message, kind), requests)
+            if event is not None:
+                events.append(event)
     return events
 
 

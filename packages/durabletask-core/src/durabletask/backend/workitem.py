@@ -146,8 +146,9 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
             again when a worker with another fingerprint comes.
         activities: registered activity names.
         entities: registered entity name, in lower case, to a fingerprint of its code.
-        any_name: work of every name is taken, whatever the two above say.
-        code: with ``any_name``, the fingerprint of all its code.
+        any_name: orchestrations and activities of every name are taken, whatever the above says.
+        any_entity: entities of every name are.
+        code: with these two, the fingerprint of all its code.
         max_orchestrations, max_activities: work items handed out and not yet handed back; entities
             count as orchestrations.
         unregistered_grace: seconds after which work whose name no worker knows fails.
@@ -163,3 +164,4 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
     any_name: bool = False
     code: str = ""
     entities: dict[str, str] = {}
+    any_entity: bool = False

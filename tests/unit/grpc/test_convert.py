@@ -118,6 +118,7 @@ CHANGED: dict[type, dict[str, st.SearchStrategy[Any]]] = {
     },
     history.EntityOperationSignaled: {"request_id": versions},
     history.EntityLockRequested: {"request_id": versions},
+    history.EntityUnlockSent: {"task_id": st.integers(1, 2**30 - 1)},  # then come those of no body
     actions.CallEntity: {"request_id": versions},
     actions.SignalEntity: {"request_id": versions},
     actions.LockEntities: {"request_id": versions},

@@ -60,7 +60,9 @@ def source() -> tuple[GrpcWorkItemSource, Silent]:
     )
     connection: Any = silent
     return (
-        GrpcWorkItemSource(connection, profile, GrpcOptions(), can_park=False, in_batches=False),
+        GrpcWorkItemSource(
+            connection, profile, GrpcOptions(), can_park=False, in_batches=False, must_unlock=True
+        ),
         silent,
     )
 

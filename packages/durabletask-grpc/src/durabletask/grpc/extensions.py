@@ -32,6 +32,7 @@ __all__ = [
     "QUERY",
     "SEQUENCE",
     "STRICT",
+    "TAGS",
     "TASK_HUB",
     "USER_AGENT",
     "VERSION",
@@ -66,6 +67,10 @@ DRAINING = "x-durabletask-draining"
 
 PARK_REASON = "x-durabletask-park-bin"
 """Abandon: set the instance aside, for this reason."""
+
+TAGS = "x-durabletask-tags-bin"
+"""CompleteEntityTask: tags of the orchestrations that an entity starts, as JSON, by the number of
+the action."""
 
 CAPABILITIES = "x-durabletask-capabilities"
 """Hello, answer: what the backend behind the sidecar can do, as JSON."""
@@ -107,7 +112,7 @@ def capabilities_told(text: str | None, name: str) -> Capabilities:
         ValueError: it cannot be read.
     """
     if text is None:
-        return Capabilities(name=name, rewind=True, restart=True, parking=False)
+        return Capabilities(name=name, rewind=True, restart=True, parking=False, entities=True)
     try:
         told = msgspec.json.decode(text, type=dict[str, Any])
         known = {field: told[field] for field in Capabilities.__struct_fields__ if field in told}

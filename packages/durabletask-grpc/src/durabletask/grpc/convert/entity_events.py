@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from durabletask.grpc.convert.requests import Requests
 
 __all__ = [
+    "AFTERWARDS",
+    "NAMED_EVENTS",
     "READ_ENTITY_EVENT",
     "WRITE_ENTITY_EVENT",
     "called_message",
@@ -39,6 +41,20 @@ __all__ = [
     "signaled_message",
     "unlock_message",
 ]
+
+NAMED_EVENTS = (
+    EntityOperationCalled,
+    EntityOperationSignaled,
+    EntityOperationCompleted,
+    EntityOperationFailed,
+    EntityLockRequested,
+    EntityLockGranted,
+    EntityUnlockSent,
+)
+"""Those that have the text of a request."""
+
+AFTERWARDS = 2**30
+"""Numbers from here on are of messages that no body has sent: they give up locks after its end."""
 
 
 # --- to the wire: orchestrations send what histories keep ---------------------------------------
@@ -215,7 +231,9 @@ def _read_lock_requested(
 
 def _read_unlock_sent(
     message: pb.HistoryEvent, sent: pb.EntityUnlockSentEvent, requests: Requests
-) -> HistoryEvent:
+) -> HistoryEvent | None:
+    if message.eventId >= AFTERWARDS:
+        return None
     text = sent.criticalSectionId
     lock_id = requests.number(text) or 0
     caller = None

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from durabletask.grpc.convert.entity_events import READ_ENTITY_EVENT, WRITE_ENTITY_EVENT
+import msgspec
+
+from durabletask.grpc.convert.entity_events import (
+    NAMED_EVENTS,
+    READ_ENTITY_EVENT,
+    WRITE_ENTITY_EVENT,
+)
 from durabletask.grpc.convert.failures import failure_message, read_failure
-from durabletask.grpc.convert.requests import Requests
+from durabletask.grpc.convert.requests import Requests, request_text
 from durabletask.grpc.convert.statuses import read_status, status_number
 from durabletask.grpc.convert.values import (
     optional_text,
@@ -25,6 +31,8 @@ from durabletask.grpc.extensions import FORMER
 from durabletask.grpc.protocol import pb
 from durabletask.history import (
     ContinuedAsNew,
+    EntityLockRequested,
+    EntityOperationCalled,
     EventRaised,
     EventSent,
     ExecutionCompleted,
@@ -49,7 +57,7 @@ from durabletask.state import OrchestrationStatus, ParentInstance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["add_events", "read_events"]
+__all__ = ["add_events", "plain_events", "read_events", "requests_of"]
 
 _RECEIVED = -1
 """The event id of everything that was not asked for by the orchestrator."""
@@ -337,3 +345,25 @@ _READ: dict[str, Callable[[pb.HistoryEvent, Any], HistoryEvent]] = {
     "eventSent": lambda m, e: EventSent(m.eventId, e.instanceId, e.name, read_text(e, "input")),
     "eventRaised": lambda m, e: EventRaised(e.name, read_text(e, "input")),
 }
+
+
+# --- what entities were asked for --------------------------------------------------------------
+
+
+def requests_of(history: Iterable[HistoryEvent], *, only_known: bool = False) -> Requests:
+    """What an execution with this history has asked entities for; ``only_known`` as there."""
+    requests = Requests(only_known=only_known)
+    for event in history:
+        if isinstance(event, (EntityOperationCalled, EntityLockRequested)):
+            requests.note(event.request_id or request_text(event.task_id), event.task_id)
+    return requests
+
+
+def plain_events(events: Iterable[HistoryEvent]) -> list[HistoryEvent]:
+    """The events for a worker of ours, which goes by the numbers, whoever made the turns before."""
+    return [
+        msgspec.structs.replace(event, request_id=None)
+        if isinstance(event, NAMED_EVENTS) and event.request_id is not None
+        else event
+        for event in events
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.backend import OrchestrationWorkItem
+from durabletask.backend import EntityWorkItem, OrchestrationWorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +17,9 @@ __all__ = ["WorkItemFilter"]
 _Versions = dict[str, frozenset[str]]
 """Name to the versions taken; an empty set takes all."""
 
+_TELLS_BY_LIMIT = "durabletask-java/"
+"""A library that states a limit for entities exactly if some are registered."""
+
 
 class WorkItemFilter:
     """The names and versions of a GetWorkItems request; without filters it takes everything.
@@ -24,16 +27,33 @@ class WorkItemFilter:
     Versions are compared as texts, and no version is the empty one. An activity without a version
     of its own is taken whatever the filter says: it belongs to its orchestration's version, which
     the worker that ran the orchestration has.
+
+    Args:
+        agent: how the caller names its library.
+
+    Attributes:
+        is_open: there are no filters.
+        orchestrations, activities: names of the filters, to their versions.
+        entities: names of the filters, in lower case.
+        takes_any_entity: without filters, a worker gets entities too, but for one whose library
+            tells by the limit that it has none.
     """
 
-    def __init__(self, request: pb.GetWorkItemsRequest) -> None:
+    def __init__(self, request: pb.GetWorkItemsRequest, agent: str = "") -> None:
         self.is_open = not request.HasField("workItemFilters")
         filters = request.workItemFilters
+        tells = agent.startswith(_TELLS_BY_LIMIT)
+        self.takes_any_entity = self.is_open and not (
+            tells and not request.maxConcurrentEntityWorkItems
+        )
+        self.entities = frozenset(entry.name.lower() for entry in filters.entities)
         self.orchestrations = _versions(filters.orchestrations)
         self.activities = _versions(filters.activities)
 
     def accepts(self, item: WorkItem) -> bool:
         """Whether the worker takes this item."""
+        if isinstance(item, EntityWorkItem):
+            return self.takes_any_entity or item.name in self.entities
         if self.is_open:
             return True
         if isinstance(item, OrchestrationWorkItem):

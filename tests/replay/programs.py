@@ -242,6 +242,67 @@ def rewound(ctx: task.OrchestrationContext) -> Any:
     return numbers
 
 
+@task.entity
+class Account(task.DurableEntity):
+    """Money that is never overdrawn; it tells a book of what comes in."""
+
+    def deposit(self, amount: int) -> int:
+        balance = self.get_state(int, 0) + amount
+        self.set_state(balance)
+        self.signal_entity(task.EntityId("book", "b"), "write", amount)
+        return balance
+
+    def withdraw(self, amount: int) -> int:
+        balance = self.get_state(int, 0) - amount
+        if balance < 0:
+            raise ValueError("too little money")
+        self.set_state(balance)
+        return balance
+
+
+@task.entity
+def book(ctx: task.EntityContext, entry: Any) -> None:
+    ctx.set_state([*ctx.get_state(list, []), entry])
+
+
+@task.orchestration
+def entities(ctx: task.OrchestrationContext) -> Any:
+    ada, bob = task.EntityId("Account", "ada"), task.EntityId("account", "bob")
+    ctx.signal_entity(ada, "deposit", 3)
+    ctx.signal_entity(ada, "deposit", 4, signal_time=timedelta(hours=1))
+    seen = [(yield ctx.call_entity(ada, "deposit", 5))]
+    try:
+        yield ctx.call_entity(bob, "withdraw", 1)
+    except task.TaskFailedError as error:
+        seen.append(error.details.message)
+    with (yield ctx.lock_entities([bob, ada])):
+        seen.append((yield ctx.call_entity(ada, "withdraw", 2)))
+        seen.append((yield ctx.call_entity(bob, "deposit", 2)))
+    yield ctx.create_timer(timedelta(hours=2))
+    seen.append((yield ctx.call_entity(ada, "withdraw", 10)))
+    return seen
+
+
+@task.orchestration
+async def entities_async(ctx: task.OrchestrationContext) -> list[Any]:
+    accounts = [task.EntityId("account", key) for key in "xyz"]
+    await task.when_all([ctx.call_entity(account, "deposit", 1) for account in accounts])
+    with await ctx.lock_entities(accounts[:2]) as lock:
+        ctx.signal_entity(accounts[2], "deposit", 1)
+        call = ctx.call_entity(accounts[1], "withdraw", 1, return_type=int)
+        winner = await task.when_any([call, ctx.create_timer(timedelta(days=1))])
+        lock.release()
+    return [winner == call, call.result, await ctx.call_entity(accounts[2], "deposit", 1)]
+
+
+@task.orchestration
+def locked_still(ctx: task.OrchestrationContext) -> Any:
+    yield ctx.lock_entities([task.EntityId("account", "ada")])
+    yield ctx.wait_for_external_event("never")
+
+
+ENTITIES: list[Callable[..., Any]] = [Account, book]
+
 ORCHESTRATORS: list[Callable[..., Any]] = [
     any_of,
     broken_async,
@@ -251,11 +312,14 @@ ORCHESTRATORS: list[Callable[..., Any]] = [
     cleaning_up,
     continued,
     countdown,
+    entities,
+    entities_async,
     events,
     failures,
     falsy,
     fan_out,
     guardian,
+    locked_still,
     retries,
     rewound,
     sequence,
@@ -375,6 +439,12 @@ async def play_rewound(tester: OrchestrationTester) -> str:
     return (await tester.wait(started)).instance_id
 
 
+async def play_locked_still(tester: OrchestrationTester) -> str:
+    started = await tester.start(locked_still)
+    await tester.settle()
+    return started
+
+
 RECORDINGS: dict[str, Recording] = {
     "any": Recording(play_any_of, "COMPLETED"),
     "broken_async": ran(broken_async),
@@ -385,11 +455,14 @@ RECORDINGS: dict[str, Recording] = {
     "cleaning_up": ran(cleaning_up, status="FAILED"),
     "continue_as_new": ran(countdown, 2),
     "continue_as_new_with_events": Recording(play_continued, "RUNNING"),
+    "entities": ran(entities),
+    "entities_async": ran(entities_async),
     "events": Recording(play_events, "COMPLETED"),
     "failures": ran(failures, status="FAILED"),
     "falsy": Recording(play_falsy, "COMPLETED"),
     "fan_out": ran(fan_out, 5),
     "guardian": Recording(play_guardian, "COMPLETED"),
+    "locked_still": Recording(play_locked_still, "RUNNING"),
     "postponed": Recording(play_postponed, "COMPLETED"),
     "retries": ran(retries),
     "rewound": Recording(play_rewound, "COMPLETED"),
@@ -402,3 +475,46 @@ RECORDINGS: dict[str, Recording] = {
     "waiting": Recording(play_waiting, "RUNNING"),
 }
 """By the name of the file in ``histories``."""
+
+
+class EntityRecording(NamedTuple):
+    """How the golden history of an entity came about.
+
+    ``play`` returns which one to save; ``state`` is what it remembers then, ``locked_by`` who holds
+    it, and ``backlog`` how many requests wait.
+    """
+
+    play: Callable[[OrchestrationTester], Awaitable[task.EntityId]]
+    state: str | None
+    locked_by: str | None = None
+    backlog: int = 0
+
+
+async def play_account(tester: OrchestrationTester) -> task.EntityId:
+    await tester.run(entities)
+    return task.EntityId("account", "ada")
+
+
+async def play_held(tester: OrchestrationTester) -> task.EntityId:
+    account = task.EntityId("account", "ada")
+    await tester.client.signal_entity(account, "deposit", 7)
+    await tester.start(locked_still, instance_id="holder")
+    await tester.settle()
+    await tester.client.signal_entity(account, "deposit", 1)
+    await tester.start(entities, instance_id="other")
+    return account
+
+
+async def play_renewed(tester: OrchestrationTester) -> task.EntityId:
+    account = task.EntityId("account", "ada")
+    for amount in range(150):
+        await tester.client.signal_entity(account, "deposit", amount)
+        await tester.settle()
+    return account
+
+
+ENTITY_RECORDINGS: dict[str, EntityRecording] = {
+    "account": EntityRecording(play_account, "0"),
+    "held": EntityRecording(play_held, "7", "holder", 3),
+    "renewed": EntityRecording(play_renewed, str(sum(range(150)))),
+}

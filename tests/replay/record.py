@@ -13,28 +13,55 @@ from typing import Any
 
 import msgspec
 
+from durabletask.history import decode_history
 from durabletask.state import FailureDetails
 from durabletask.testing import OrchestrationTester, save_history
 
-from .programs import ORCHESTRATORS, RECORDINGS, break_down, double
+from .programs import (
+    ENTITIES,
+    ENTITY_RECORDINGS,
+    ORCHESTRATORS,
+    RECORDINGS,
+    break_down,
+    double,
+)
 
 HISTORIES = Path(__file__).parent / "histories"
 
 
 async def record(name: str) -> None:
     """Play the recording of this name and save its history."""
-    path = HISTORIES / f"{name}.json"
+    folder = HISTORIES if name in RECORDINGS else HISTORIES / "entities"
+    path = folder / f"{name}.json"
     if path.exists():
         raise SystemExit(f"{path} exists, and golden histories are never written anew")
     async with OrchestrationTester() as tester:
+        for entity in ENTITIES:
+            tester.add_entity(entity)
         for orchestrator in ORCHESTRATORS:
             tester.add_orchestration(orchestrator)
         tester.add_activity(double)
         tester.add_activity(break_down)
         tester.mock_activity("flaky", sequence=[OSError("once"), OSError("twice"), 14])
-        instance_id = await RECORDINGS[name].play(tester)
-        save_history(path, [pathless(event) for event in await tester.history(instance_id)])
+        if name in RECORDINGS:
+            instance_id = await RECORDINGS[name].play(tester)
+            save_history(path, [pathless(event) for event in await tester.history(instance_id)])
+        else:
+            await save_entity(tester, name)
     print(path)
+
+
+async def save_entity(tester: OrchestrationTester, name: str) -> None:
+    """Play the recording of an entity; save where its execution began, and its history."""
+    entity_id = str(await ENTITY_RECORDINGS[name].play(tester))
+    await tester.settle()
+    store = tester._hub._memory
+    row = (await store.get_instances([entity_id], payloads=True))[entity_id]
+    [chunks] = await store.read_history([(entity_id, row.execution_id)])
+    path = HISTORIES / "entities" / f"{name}.json"
+    save_history(path, [pathless(event) for event in decode_history(chunks)])
+    if row.input is not None:
+        path.with_suffix(".input").write_text(row.input, "utf-8")
 
 
 def pathless(record: Any) -> Any:

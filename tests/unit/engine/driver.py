@@ -28,6 +28,12 @@ _RECORDED: dict[type, Callable[[Any], h.HistoryEvent]] = {
         x.task_id, x.name, x.instance_id, x.input, x.version, x.tags
     ),
     a.SendEvent: lambda x: h.EventSent(x.task_id, x.instance_id, x.name, x.input),
+    a.CallEntity: lambda x: h.EntityOperationCalled(x.task_id, x.entity_id, x.operation, x.input),
+    a.SignalEntity: lambda x: h.EntityOperationSignaled(
+        x.task_id, x.entity_id, x.operation, x.input, x.scheduled_at
+    ),
+    a.LockEntities: lambda x: h.EntityLockRequested(x.task_id, x.entities),
+    a.UnlockEntity: lambda x: h.EntityUnlockSent(x.task_id, x.entity_id, x.lock_id),
     a.CompleteOrchestration: lambda x: h.ExecutionCompleted(x.status.value, x.result, x.failure),
     a.ContinueAsNew: lambda x: h.ContinuedAsNew(x.input),
 }

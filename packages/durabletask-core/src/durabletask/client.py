@@ -402,8 +402,9 @@ class TaskHubClient:
 
         Raises:
             InstanceNotFoundError, CapabilityError.
-            OrchestrationStateError: it is not FAILED, or a sub-orchestration that it would wait
-                for still runs. Nothing was written.
+            OrchestrationStateError: it is not FAILED, a sub-orchestration that it would wait for
+                still runs, or it held a lock of entities where it would go on. Nothing was
+                written.
         """
         check_type(instance_id, str, "an instance id", "text")
         check_type(reason, str | None, "reason", "text or None")

@@ -15,6 +15,9 @@ for because of a result that goes. Hence three parts, from the end backwards:
 A call whose failed result went has a schedule and no outcome, as one that was under way when its
 worker died, and is run again as such, with its number and its arguments. So a call with a retry
 policy is given its last attempt once more.
+
+The locks of entities that a failed execution held were given up when it failed, and others have had
+the entities since. So what is left must not believe that it holds one.
 """
 
 from __future__ import annotations
@@ -23,7 +26,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from durabletask.engine.runtime_state import follow_locks
+from durabletask.errors import OrchestrationStateError
 from durabletask.history import (
+    EntityLockGranted,
+    EntityLockRequested,
+    EntityOperationCalled,
+    EntityOperationCompleted,
+    EntityOperationFailed,
+    EntityOperationSignaled,
+    EntityUnlockSent,
     EventRaised,
     EventSent,
     ExecutionCompleted,
@@ -50,10 +62,17 @@ if TYPE_CHECKING:
 
 __all__ = ["RewoundHistory", "open_children", "open_timers", "rewound"]
 
-_CALLS = (TaskScheduled, SubOrchestrationInstanceCreated)
-_ASKED = (*_CALLS, TimerCreated, EventSent)
-_FAILED = (TaskFailed, SubOrchestrationInstanceFailed)
-_ANSWERS = (TaskCompleted, SubOrchestrationInstanceCompleted, TimerFired)
+_CALLS = (TaskScheduled, SubOrchestrationInstanceCreated, EntityOperationCalled)
+_SENT = (EventSent, EntityOperationSignaled, EntityLockRequested, EntityUnlockSent)
+_ASKED = (*_CALLS, *_SENT, TimerCreated)
+_FAILED = (TaskFailed, SubOrchestrationInstanceFailed, EntityOperationFailed)
+_ANSWERS = (
+    TaskCompleted,
+    SubOrchestrationInstanceCompleted,
+    EntityOperationCompleted,
+    EntityLockGranted,
+    TimerFired,
+)
 _TOLD = (EventRaised, ExecutionSuspended, ExecutionResumed)
 
 Turn = list[HistoryEvent]
@@ -78,6 +97,9 @@ def rewound(history: Sequence[HistoryEvent], news: ExecutionRewound) -> RewoundH
     Args:
         history: of the execution, complete.
         news: what the next turn is told, and history keeps.
+
+    Raises:
+        OrchestrationStateError: it held a lock of entities where it is to go on.
     """
     turns = _turns_of(history)
     schedule = _Schedule(turns)
@@ -91,6 +113,15 @@ def rewound(history: Sequence[HistoryEvent], news: ExecutionRewound) -> RewoundH
         kept[position] = [
             event for event in turns[position] if not schedule.gives_up(event, position)
         ]
+    locks: dict[int, tuple[str, ...]] = {}
+    for turn in kept:
+        follow_locks(locks, turn)
+    if locks:
+        held = ", ".join(entity for entities in locks.values() for entity in entities)
+        raise OrchestrationStateError(
+            f"the execution {news.execution_id} held the lock of {held} when it failed, and has "
+            "given it up since: it cannot go on as if it held it still. Restart it instead"
+        )
     received = _received(turns, cut, schedule, news)
     return RewoundHistory(_with_origins(kept, received, news), received)
 
@@ -151,7 +182,7 @@ class _Schedule:
             if isinstance(event, _CALLS):
                 if self._first[event.task_id] == position:
                     return False
-            elif isinstance(event, EventSent):
+            elif isinstance(event, _SENT):
                 return False
             elif isinstance(event, TimerCreated):
                 timers += 1

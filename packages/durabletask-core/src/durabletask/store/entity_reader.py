@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from durabletask.store.api import Store
     from durabletask.store.record import InstanceRecord
 
-__all__ = ["EntityReader"]
+__all__ = ["EntityReader", "state_of"]
 
 _PENDING = frozenset({OrchestrationStatus.PENDING})
 _AT_ONCE = 500
@@ -101,7 +101,7 @@ class EntityReader:
             again: list[str] = []
             for row, chunks in zip(rows, await self._store.read_history(keys), strict=True):
                 if chunks:
-                    found[row.instance_id] = _state_of(row, chunks)
+                    found[row.instance_id] = state_of(row, chunks)
                 else:
                     again.append(row.instance_id)
             if not again:
@@ -112,7 +112,7 @@ class EntityReader:
             rows = []
             for instance_id, row in now.items():
                 if row.execution_id == former[instance_id]:
-                    found[instance_id] = _state_of(row, [])
+                    found[instance_id] = state_of(row, [])
                 else:
                     rows.append(row)
         else:
@@ -122,7 +122,8 @@ class EntityReader:
         return {key: state for key, state in found.items() if state is not None}
 
 
-def _state_of(row: InstanceRecord, chunks: Sequence[bytes]) -> EntityState | None:
+def state_of(row: InstanceRecord, chunks: Sequence[bytes]) -> EntityState | None:
+    """The entity of this row and history; None if there is nothing of it."""
     memory = Entity(row.input)
     memory.recall(decode_history(chunks))
     if memory.is_blank:

@@ -109,7 +109,7 @@ class EntityTurns:
         entity.plan, entity.received = None, ()
 
     def refuse(self, instance: OwnedInstance, now: int, failure: FailureDetails) -> None:
-        """Fail all operations that wait: nobody here has the code."""
+        """Fail operations that wait, and give the entity up: nobody here has the code."""
         item = self.begin(instance, now)
         for operation in item.operations:
             if isinstance(operation, EntityOperationSignaled):
@@ -120,10 +120,16 @@ class EntityTurns:
                     failure.message,
                 )
         results = [OperationResult(failure=failure) for _ in item.operations]
-        self.complete(instance, item, EntityResult(results, [], item.state))
+        if self.complete(instance, item, EntityResult(results, [], item.state)):
+            busy = _entity_of(instance).goes_on
+            self._source.lane.pending.released.append((instance, busy))
 
-    def complete(self, instance: OwnedInstance, item: EntityWorkItem, result: EntityResult) -> None:
-        """Put a turn that was made into the next batch, with all that follows from it."""
+    def complete(self, instance: OwnedInstance, item: EntityWorkItem, result: EntityResult) -> bool:
+        """Put a turn that was made into the next batch, with all that follows from it.
+
+        Returns:
+            False if it cannot be recorded; then the entity is set aside.
+        """
         entity = _entity_of(instance)
         plan, received = entity.plan, entity.received
         assert plan is not None
@@ -135,7 +141,7 @@ class EntityTurns:
         except Exception as error:
             # A custom converter may give text that no store takes. A hand-over never fails.
             self._source.set_aside(instance, f"a turn cannot be recorded: {error!r}", None)
-            return
+            return False
         entity.weight += len(chunk)
         entity.goes_on = plan.is_partial
         turn, status = self._turn(instance, entity, item.started_at, chunk)
@@ -146,8 +152,9 @@ class EntityTurns:
             TurnEffect(instance, turn, TurnOutcome(events), (), status, msgspec.UNSET)
         )
         self._answer(plan, result.results)
-        self._act(instance, item, result.actions)
+        self._act(item, result.actions)
         self._source.lane.kick()
+        return True
 
     def _turn(
         self, instance: OwnedInstance, entity: OwnedEntity, now: int, chunk: bytes
@@ -203,9 +210,7 @@ class EntityTurns:
         message = Message(caller.instance_id, encode_event(event), execution_id=caller.execution_id)
         self._source.send([message])
 
-    def _act(
-        self, instance: OwnedInstance, item: EntityWorkItem, actions: Iterable[EntityAction]
-    ) -> None:
+    def _act(self, item: EntityWorkItem, actions: Iterable[EntityAction]) -> None:
         for number, action in enumerate(actions):
             if isinstance(action, SignalEntity):
                 event = EntityOperationSignaled(
@@ -218,15 +223,9 @@ class EntityTurns:
                 )
                 self._send(action.entity_id, event)
             else:
-                self._start(instance, item, action, number)
+                self._start(item, action, number)
 
-    def _start(
-        self,
-        instance: OwnedInstance,
-        item: EntityWorkItem,
-        start: StartOrchestration,
-        number: int,
-    ) -> None:
+    def _start(self, item: EntityWorkItem, start: StartOrchestration, number: int) -> None:
         now = item.started_at
         later = start.start_at is not None and start.start_at > now
         execution_id = next_execution_id(now, item.execution_id, item.sequence, number + 1)

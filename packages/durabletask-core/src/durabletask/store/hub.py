@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.entities import is_entity
+from durabletask.errors import (
+    ActivityNotRegisteredError,
+    EntityNotRegisteredError,
+    OrchestrationNotRegisteredError,
+)
 from durabletask.store.reader import StateReader
 from durabletask.store.waiters import Waiters
 
 if TYPE_CHECKING:
     import random
 
+    from durabletask.errors import DurableTaskError
     from durabletask.store.api import Store
     from durabletask.store.instance import OwnedInstance
     from durabletask.store.options import StoreOptions
@@ -76,3 +83,16 @@ class Hub:
             if source.standing is not None:
                 known |= source.standing.activities
         return known
+
+    def not_registered(self, kind: str, name: str) -> DurableTaskError:
+        """What to say of work that no live worker knows.
+
+        Args:
+            kind, name: as of :class:`Unclaimed`.
+        """
+        if kind == "activity":
+            return ActivityNotRegisteredError(name, self.known_activities())
+        known = self.known_orchestrations()
+        if is_entity(name):
+            return EntityNotRegisteredError(name[1:], [n[1:] for n in known if is_entity(n)])
+        return OrchestrationNotRegisteredError(name, [n for n in known if not is_entity(n)])

@@ -10,13 +10,9 @@ from durabletask.actions import CompleteOrchestration
 from durabletask.backend import ActivityWorkItem, OrchestrationResult
 from durabletask.engine import result_of_termination
 from durabletask.engine.runtime_state import follow_locks, open_activities, open_operations
-from durabletask.entities import is_entity
 from durabletask.errors import (
-    ActivityNotRegisteredError,
     BackendUnavailableError,
     DurableTaskError,
-    EntityNotRegisteredError,
-    OrchestrationNotRegisteredError,
 )
 from durabletask.history import (
     ExecutionRewound,
@@ -104,18 +100,14 @@ class Intake:
 
     def _conclude(self, instance: OwnedInstance) -> None:
         """An instance whose code is not here: it was terminated, or nobody has the code."""
+        unknown = _failure(self._hub.not_registered("orchestration", instance.name))
         if instance.entity is not None:
-            known = [name[1:] for name in self._hub.known_orchestrations() if is_entity(name)]
-            error = EntityNotRegisteredError(instance.name[1:], known)
-            self._source.entities.refuse(instance, self._source.now(), _failure(error))
+            self._source.entities.refuse(instance, self._source.now(), unknown)
             return
         result = result_of_termination(instance.inbox)
         if result is None:
-            known = [name for name in self._hub.known_orchestrations() if not is_entity(name)]
-            error = OrchestrationNotRegisteredError(instance.name, known)
-            result = OrchestrationResult(
-                [CompleteOrchestration(OrchestrationStatus.FAILED, failure=_failure(error))]
-            )
+            end = CompleteOrchestration(OrchestrationStatus.FAILED, failure=unknown)
+            result = OrchestrationResult([end])
         self._source.conclude(instance, result)
 
     async def _recover(self, interrupted: list[tuple[OwnedInstance, ClaimedInstance]]) -> None:
@@ -244,7 +236,7 @@ class Intake:
                 instance.locks = _locks_in(history)
             if any(isinstance(event, ExecutionRewound) for event in item.events):
                 # What it had called has been answered to an execution that is no more.
-                instance.reopened = [*open_operations(history).values()]
+                instance.reopened = [*open_operations([*history, *item.events]).values()]
             lost = not self._holdings.owns(instance)
             histories.append([] if lost else history)
         return histories
@@ -261,7 +253,7 @@ class Intake:
             return
         refusal: DurableTaskError | None = None
         if not self._source.repertoire.performs(claimed.name):
-            refusal = ActivityNotRegisteredError(claimed.name, self._hub.known_activities())
+            refusal = self._hub.not_registered("activity", claimed.name)
         elif claimed.crashes >= self._hub.options.poison_after:
             refusal = DurableTaskError(_poisoned(claimed.crashes))
         if refusal is not None:

@@ -6,15 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from durabletask.entities import is_entity
-from durabletask.errors import (
-    ActivityNotRegisteredError,
-    BackendUnavailableError,
-    DurableTaskError,
-    EntityNotRegisteredError,
-    LaneFencedError,
-    OrchestrationNotRegisteredError,
-)
+from durabletask.errors import BackendUnavailableError, LaneFencedError
 from durabletask.store.instance import Phase
 
 if TYPE_CHECKING:
@@ -134,17 +126,9 @@ class Keeper:
         if (kind, name) in self._warned:
             return
         self._warned.add((kind, name))
-        known = self._hub.known_orchestrations()
-        error: DurableTaskError
-        if kind == "activity":
-            error = ActivityNotRegisteredError(name, self._hub.known_activities())
-        elif is_entity(name):
-            error = EntityNotRegisteredError(name[1:], [n[1:] for n in known if is_entity(n)])
-        else:
-            error = OrchestrationNotRegisteredError(name, [n for n in known if not is_entity(n)])
         _log.warning(
             "%s; it waits for a worker that does, and fails after %g s",
-            error,
+            self._hub.not_registered(kind, name),
             self._source.profile.unregistered_grace,
         )
 

@@ -64,7 +64,8 @@ async def rewind_instance(
 
     Raises:
         InstanceNotFoundError: there is no such instance.
-        OrchestrationStateError: it is not FAILED, or a child that it would wait for still runs.
+        OrchestrationStateError: it is not FAILED, a child that it would wait for still runs, or it
+            held a lock of entities where it would go on.
     """
     tried: set[str] = set()
     for _ in range(_ROUNDS):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from durabletask.entities import EntityId, EntityState
     from durabletask.history import HistoryEvent
     from durabletask.state import OrchestrationState
 
@@ -133,6 +134,10 @@ class OrchestrationTester:
     def add_activity(self, activity: Callable[..., Any], *, name: str | None = None) -> None:
         """Register an activity, as with ``TaskHubWorker.add_activity``."""
         self._worker.add_activity(self._activities.wrap(activity, name), name=name)
+
+    def add_entity(self, entity: Callable[..., Any], *, name: str | None = None) -> None:
+        """Register an entity, as with ``TaskHubWorker.add_entity``."""
+        self._worker.add_entity(entity, name=name)
 
     def mock_activity(
         self,
@@ -328,6 +333,11 @@ class OrchestrationTester:
             raise fault
 
     # --- looking at it -------------------------------------------------------------------------
+
+    async def entity(self, entity_id: EntityId) -> EntityState | None:
+        """The entity, or None if there is nothing of it, once everything has happened likewise."""
+        await self.settle()
+        return await self._client.get_entity(entity_id)
 
     async def state(self, instance_id: str) -> OrchestrationState:
         """The state once everything has happened for which no time has to pass.

@@ -6,7 +6,6 @@ import itertools
 import random
 from typing import TYPE_CHECKING, cast
 
-from durabletask.errors import ActivityNotRegisteredError, OrchestrationNotRegisteredError
 from durabletask.store import StoreBackend, StoreOptions
 from durabletask.stores.memory import MemoryStore
 
@@ -61,9 +60,8 @@ class VirtualHub(StoreBackend):
         """Raise if something is called that the worker does not know.
 
         Raises:
-            ActivityNotRegisteredError, OrchestrationNotRegisteredError: with what it does know.
+            ActivityNotRegisteredError, OrchestrationNotRegisteredError, EntityNotRegisteredError:
+                with what it does know.
         """
         for work in await self._memory.unclaimed(0):
-            if work.kind == "activity":
-                raise ActivityNotRegisteredError(work.name, self._hub.known_activities())
-            raise OrchestrationNotRegisteredError(work.name, self._hub.known_orchestrations())
+            raise self._hub.not_registered(work.kind, work.name)

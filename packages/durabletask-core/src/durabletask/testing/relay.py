@@ -87,6 +87,10 @@ class StoreRelay(Store):
         deleted: int = await self._call("purge_instances", instance_ids, recursive=recursive)
         return deleted
 
+    async def purge_idle(self, instance_ids: Sequence[str]) -> int:
+        removed: int = await self._call("purge_idle", instance_ids)
+        return removed
+
     async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
         done: bool = await self._call("rewind_instances", rewound)
         return done

@@ -11,7 +11,7 @@ import msgspec
 
 from durabletask.engine import from_micros, to_micros
 from durabletask.errors import SerializationError
-from durabletask.history import HistoryEvent
+from durabletask.history import EntityCaller, EntityLockHolder, HistoryEvent
 from durabletask.state import FailureDetails, ParentInstance
 
 if TYPE_CHECKING:
@@ -23,10 +23,12 @@ _FORMAT = "durabletask-history"
 _VERSION = 1
 
 _KINDS: dict[str, type[msgspec.Struct]] = {kind.__name__: kind for kind in get_args(HistoryEvent)}
-_INSTANTS = {"fire_at", "scheduled_start_at", "timestamp"}
+_INSTANTS = {"fire_at", "scheduled_at", "scheduled_start_at", "timestamp"}
 _RECORDS: dict[str, type[msgspec.Struct]] = {
+    "caller": EntityCaller,
     "cause": FailureDetails,
     "failure": FailureDetails,
+    "lock": EntityLockHolder,
     "parent": ParentInstance,
 }
 """Fields that hold a record of their own, and its type."""

@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING
 
 from durabletask.history import (
     ContinuedAsNew,
+    EntityLockGranted,
+    EntityLockRequested,
+    EntityOperationCalled,
+    EntityOperationCompleted,
+    EntityOperationFailed,
     EventRaised,
     EventSent,
     ExecutionCompleted,
@@ -25,6 +30,7 @@ from durabletask.history import (
     TimerCreated,
     TimerFired,
 )
+from durabletask.testing.simulation.entity_checks import check_entities
 from durabletask.testing.simulation.evidence import Evidence, Execution, Run, run_of
 
 if TYPE_CHECKING:
@@ -38,6 +44,9 @@ _CAUSES: dict[type, type] = {
     TaskCompleted: TaskScheduled,
     TaskFailed: TaskScheduled,
     TimerFired: TimerCreated,
+    EntityOperationCompleted: EntityOperationCalled,
+    EntityOperationFailed: EntityOperationCalled,
+    EntityLockGranted: EntityLockRequested,
     SubOrchestrationInstanceCompleted: SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed: SubOrchestrationInstanceCreated,
 }
@@ -62,6 +71,7 @@ def check_evidence(evidence: Evidence) -> list[str]:
     wrong += _events_count_once(evidence)
     wrong += _children_report_truly(evidence)
     wrong += _reads_agree(evidence)
+    wrong += check_entities(evidence)
     return wrong
 
 

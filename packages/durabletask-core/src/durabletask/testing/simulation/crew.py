@@ -83,6 +83,8 @@ class Crew:
             worker.add_orchestration(orchestration)
         for activity in self._program.activities:
             worker.add_activity(activity)
+        for entity in self._program.entities:
+            worker.add_entity(entity)
         leaving = self._leaving[process.name] = process.loop.create_future()
         while True:
             try:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from durabletask.entities import is_entity
 from durabletask.history import (
+    EntityOperationCalled,
+    EntityOperationSignaled,
     EventRaised,
     HistoryEvent,
     TaskScheduled,
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
     from durabletask.state import OrchestrationState
     from durabletask.store import Batch, CommitResult, NewInstance, RewoundInstance
-    from durabletask.task import ActivityContext
+    from durabletask.task import ActivityContext, EntityContext
 
 __all__ = ["Evidence", "Execution", "Outcome", "Run", "TurnTaken", "run_of"]
 
@@ -45,13 +48,14 @@ class TurnTaken(NamedTuple):
     """A turn as the store took it.
 
     ``at`` is the store's time in microseconds; ``carried`` are how many of the received events
-    came from the execution before.
+    came from the execution before; ``order`` counts the turns of all instances as they were taken.
     """
 
     at: int
     sequence: int
     events: list[HistoryEvent]
     carried: int
+    order: int
 
 
 class Execution(NamedTuple):
@@ -85,6 +89,8 @@ class Evidence:
         violations: what was found wrong at once.
         turns: how many turns were taken.
         former: the execution that each rewound one goes on with, by their ids.
+        asked: what entities were asked for, by the entity's id and the message; once for each
+            message that the store has taken.
     """
 
     def __init__(self) -> None:
@@ -96,6 +102,8 @@ class Evidence:
         self.violations: list[str] = []
         self.turns = 0
         self.former: dict[str, str] = {}
+        self.asked: Counter[tuple[str, bytes]] = Counter()
+        self._operations: set[tuple[str, str]] = set()
         self._scheduled: dict[Run, None] = {}  # a dict keeps their order
         self._carried: dict[str, int] = {}
 
@@ -112,7 +120,7 @@ class Evidence:
             if execution is None:
                 execution = self.executions[key] = Execution(*key, [])
             carried = self._carried.pop(turn.execution_id, 0)
-            execution.turns.append(TurnTaken(at, turn.sequence, events, carried))
+            execution.turns.append(TurnTaken(at, turn.sequence, events, carried, self.turns))
             for event in events:
                 if isinstance(event, TaskScheduled):
                     self._scheduled[run_of(execution, event)] = None
@@ -121,6 +129,19 @@ class Evidence:
                 self._carried[turn.next.execution_id] = sum(
                     isinstance(event, EventRaised) for event in carryover
                 )
+
+        for message in batch.messages:
+            if is_entity(message.instance_id):
+                self.asked[message.instance_id, message.body] += 1
+                event = decode_event(message.body)
+                if isinstance(event, EntityOperationCalled | EntityOperationSignaled):
+                    self._operations.add((event.entity_id, event.operation))
+
+    def operation_begins(self, process: str, ctx: EntityContext) -> None:
+        """An operation of an entity begins to run; somebody has to have asked for it, durably."""
+        operation = (str(ctx.entity_id), ctx.operation)
+        if operation not in self._operations:
+            self.violations.append(f"{process} runs {operation}, which nobody has asked for")
 
     def rewound(self, at: int, instances: Sequence[RewoundInstance]) -> None:
         """The store has put these in the place of what had failed."""
@@ -134,7 +155,7 @@ class Evidence:
             for sequence, chunk in enumerate(new.chunks):
                 events = decode_chunk(chunk)
                 heard = sum(isinstance(event, EventRaised) for event in events)
-                execution.turns.append(TurnTaken(at, sequence, events, heard))
+                execution.turns.append(TurnTaken(at, sequence, events, heard, 0))
             kept = (decode_event(message.body) for message in new.messages)
             self._carried[row.execution_id] = sum(isinstance(e, EventRaised) for e in kept)
 

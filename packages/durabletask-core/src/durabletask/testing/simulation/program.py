@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from durabletask.client import TaskHubClient
+    from durabletask.entities import EntityState
     from durabletask.state import OrchestrationState
 
 __all__ = ["Program", "insist"]
@@ -35,7 +36,7 @@ class Program(ABC):
     clock), or plain functions. They may run more than once, as in production.
 
     Attributes:
-        orchestrations, activities: what every worker registers.
+        orchestrations, activities, entities: what every worker registers.
 
     Example::
 
@@ -54,6 +55,7 @@ class Program(ABC):
 
     orchestrations: Sequence[Callable[..., Any]] = ()
     activities: Sequence[Callable[..., Any]] = ()
+    entities: Sequence[Callable[..., Any]] = ()
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -75,3 +77,7 @@ class Program(ABC):
     @abstractmethod
     def check(self, states: Mapping[str, OrchestrationState]) -> Iterable[str]:
         """What is wrong with the final states of all instances, by id; nothing, if all is well."""
+
+    def check_entities(self, states: Mapping[str, EntityState]) -> Iterable[str]:
+        """What is wrong with the final states of all entities, by id as text."""
+        return ()

@@ -6,9 +6,12 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from durabletask.entities import EntityState, is_entity
 from durabletask.errors import BackendUnavailableError, LaneFencedError, UnknownCommitError
 from durabletask.store import FINISHED_STATUSES
+from durabletask.store.entity_reader import state_of
 from durabletask.stores.memory import MemoryStore
+from durabletask.stores.memory.query import record
 from durabletask.testing.simulation.faults import CallFaultKind, CommitFaultKind
 from durabletask.testing.simulation.words import describe_answer, describe_call
 
@@ -22,7 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessDeath", "Server"]
 
-_WRITERS = {"commit", "open_lane", "close_lane", "take_over", "purge_instances", "rewind_instances"}
+_WRITERS = {
+    "commit",
+    "open_lane",
+    "close_lane",
+    "take_over",
+    "purge_idle",
+    "purge_instances",
+    "rewind_instances",
+}
 """Calls after which other processes are told that something was written."""
 
 _CRASHES = {
@@ -119,23 +130,40 @@ class Server:
             lane.until = self._world.now
 
     def unfinished(self) -> list[str]:
-        """Ids of the instances that have not finished."""
+        """Ids of the instances that have not finished; entities never do."""
         instances = self._memory._opened().instances
-        return [key for key, row in instances.items() if row.status not in FINISHED_STATUSES]
+        return [
+            key
+            for key, row in instances.items()
+            if row.status not in FINISHED_STATUSES and not is_entity(key)
+        ]
 
     def rows(self) -> dict[str, InstanceRecord]:
-        """All instances, with payloads."""
-        ids = [*self._memory._opened().instances]
+        """All instances, with payloads; no entities."""
+        ids = [key for key in self._memory._opened().instances if not is_entity(key)]
         rows: dict[str, InstanceRecord] = self._do("get_instances", (ids,), {"payloads": True})
         return rows
 
+    def entities(self) -> dict[str, EntityState]:
+        """All entities that there is something of."""
+        hub = self._memory._opened()
+        states = {
+            key: state_of(record(row, payloads=True), row.chunks)
+            for key, row in hub.instances.items()
+            if is_entity(key)
+        }
+        return {key: state for key, state in states.items() if state is not None}
+
     def remains(self) -> list[str]:
-        """What is left in the store though all instances have finished."""
+        """What is left to be done in the store though all instances have finished."""
         hub = self._memory._opened()
         left = [f"activity {row.row} is left in the queue" for row in hub.activities.values()]
         for row in hub.instances.values():
             if row.inbox or row.hidden:
                 left.append(f"messages are left for {row.instance_id}")
+        for key, state in self.entities().items():
+            if state.locked_by is not None or state.backlog:
+                left.append(f"{key} is locked by {state.locked_by}, {state.backlog} wait")
         return left
 
     def close(self) -> None:

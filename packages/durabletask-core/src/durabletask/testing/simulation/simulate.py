@@ -131,11 +131,10 @@ class _Simulation:
             wrong.append(f"the client's part failed: {crew.error!r}")
         horizon = max((end_of(fault) for fault in self._faults), default=0.0)
         world.run(lambda: world.elapsed > horizon, horizon)
-        if not world.run(lambda: crew.complete and not self._server.unfinished(), _FINISHED):
-            wrong.append(f"these do not finish: {self._server.unfinished()}")
-        if not wrong:
-            world.run(lambda: not self._server.remains(), _FINISHED)
+        self._settle()
         world.run(lambda: False, _QUIET)
+        # A commit in that time, of an entity that is given up, may have met with the last fault.
+        self._settle()
         wrong += self._server.remains()
         if not crew.deaths:
             # What a worker has begun to prepare and nobody waits for when its instance ends can
@@ -149,6 +148,14 @@ class _Simulation:
         if not world.run(lambda: crew.gone, _STOPPED):
             wrong.append(f"a worker has not stopped after {_STOPPED:g} s")
 
+    def _settle(self) -> None:
+        """Wait until every worker is up and there is nothing left to do."""
+        world, crew, wrong = self.world, self._crew, self.evidence.violations
+        if not world.run(lambda: crew.complete and not self._server.unfinished(), _FINISHED):
+            wrong.append(f"these do not finish: {self._server.unfinished()}")
+        if not wrong:
+            world.run(lambda: not self._server.remains(), _FINISHED)
+
     def _judge(self) -> None:
         rows = self._server.rows()
         wrong = self.evidence.violations
@@ -156,6 +163,7 @@ class _Simulation:
         states = {key: state_of_record(row) for key, row in rows.items()}
         try:
             wrong += self._program.check(states)
+            wrong += self._program.check_entities(self._server.entities())
         except Exception as error:
             wrong.append(f"the program's check failed: {error!r}")
 

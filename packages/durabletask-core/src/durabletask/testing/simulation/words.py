@@ -69,6 +69,7 @@ _CALLS: dict[str, Callable[..., str]] = {
     "poll": lambda lane, interest: _lane(lane),
     "renew_lane": _lane,
     "close_lane": _lane,
+    "purge_idle": lambda instance_ids: f"{[*instance_ids]}",
     "get_instances": lambda instance_ids: f"{[*instance_ids]}",
     "rewind_instances": lambda rewound: (
         f"{[f'{new.row.instance_id}@{new.row.execution_id[-4:]}' for new in rewound]}"

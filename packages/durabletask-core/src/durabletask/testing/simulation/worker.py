@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.client import TaskHubClient
 from durabletask.errors import BackendUnavailableError
+from durabletask.task._decorators import definition_of
 from durabletask.worker import TaskHubWorker
 from durabletask.worker.machine import Machine
 
@@ -92,6 +93,27 @@ class SimulatedWorker(TaskHubWorker):
 
         is_async = inspect.iscoroutinefunction(activity)
         super().add_activity(observed_async if is_async else observed, name=name)
+
+    def add_entity(self, entity: Callable[..., Any], *, name: str | None = None) -> None:
+        begins, who = self._evidence.operation_begins, self._process.name
+        name = name or definition_of(entity).name
+        if isinstance(entity, type):
+
+            class Observed(entity):  # type: ignore[misc, valid-type]
+                def __setattr__(self, attribute: str, value: Any) -> None:
+                    if attribute == "entity_context":
+                        begins(who, value)
+                    super().__setattr__(attribute, value)
+
+            super().add_entity(Observed, name=name)
+            return
+
+        @functools.wraps(entity)
+        def observed(*arguments: Any) -> Any:
+            begins(who, arguments[0])
+            return entity(*arguments)
+
+        super().add_entity(observed, name=name)
 
     def dispose(self) -> None:
         """The process is dead: close what orchestrators it held, before memory is collected."""

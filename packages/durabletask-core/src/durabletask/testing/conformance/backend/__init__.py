@@ -8,10 +8,12 @@ from durabletask.testing.conformance.backend.bodies import BodySuite
 from durabletask.testing.conformance.backend.composites import CompositeSuite
 from durabletask.testing.conformance.backend.continuing import ContinuingSuite
 from durabletask.testing.conformance.backend.determinism import DeterminismSuite
+from durabletask.testing.conformance.backend.entities import EntitySuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.fixtures import BackendFactory, BackendFixtures
 from durabletask.testing.conformance.backend.handing import WorkItemSuite
+from durabletask.testing.conformance.backend.locking import LockSuite
 from durabletask.testing.conformance.backend.outage import (
     LEASE,
     FragileFactory,
@@ -44,10 +46,12 @@ __all__ = [
     "CompositeSuite",
     "ContinuingSuite",
     "DeterminismSuite",
+    "EntitySuite",
     "EventSuite",
     "FailureSuite",
     "FragileFactory",
     "FragileStore",
+    "LockSuite",
     "Outage",
     "PoisonSuite",
     "PurgeSuite",

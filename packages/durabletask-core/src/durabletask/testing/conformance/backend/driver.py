@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from durabletask.backend import Backend
+    from durabletask.entities import EntityId
 
 __all__ = ["PATIENCE", "Body", "Gate", "HubDriver", "eventually"]
 
@@ -80,11 +81,9 @@ class HubDriver:
         """Start a worker that knows these functions, each marked by a decorator."""
         chosen = dataclasses.replace(options or self.options, **changed)
         worker = TaskHubWorker(backend=self.backend, options=chosen)
+        add = {"activity": worker.add_activity, "entity": worker.add_entity}
         for function in functions:
-            if definition_of(function).kind == "activity":
-                worker.add_activity(function)
-            else:
-                worker.add_orchestration(function)
+            add.get(definition_of(function).kind, worker.add_orchestration)(function)
         await worker.start()
         self._workers.append(worker)
         return worker
@@ -149,6 +148,19 @@ class HubDriver:
     async def history(self, instance_id: str) -> list[HistoryEvent]:
         """The history of the current execution."""
         return await self.client.get_orchestration_history(instance_id)
+
+    async def entity(self, entity_id: EntityId) -> Any:
+        """The state of an entity as plain data, None if there is none."""
+        state = await self.client.get_entity(entity_id)
+        return None if state is None else state.state
+
+    async def has_state(self, entity_id: EntityId, wanted: Any) -> None:
+        """Wait until an entity has this state."""
+
+        async def has_it() -> bool:
+            return bool(await self.entity(entity_id) == wanted)
+
+        await eventually(has_it, f"the state of {entity_id} is {wanted!r}")
 
     async def turns(self, instance_id: str) -> int:
         """How many turns the current execution has had."""

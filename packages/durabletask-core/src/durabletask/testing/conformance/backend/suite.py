@@ -6,9 +6,11 @@ from durabletask.testing.conformance.backend.bodies import BodySuite
 from durabletask.testing.conformance.backend.composites import CompositeSuite
 from durabletask.testing.conformance.backend.continuing import ContinuingSuite
 from durabletask.testing.conformance.backend.determinism import DeterminismSuite
+from durabletask.testing.conformance.backend.entities import EntitySuite
 from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.handing import WorkItemSuite
+from durabletask.testing.conformance.backend.locking import LockSuite
 from durabletask.testing.conformance.backend.poisoning import PoisonSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
@@ -33,8 +35,10 @@ class BackendSuite(
     CompositeSuite,
     ContinuingSuite,
     DeterminismSuite,
+    EntitySuite,
     EventSuite,
     FailureSuite,
+    LockSuite,
     PoisonSuite,
     PurgeSuite,
     ReplaySuite,

@@ -5,7 +5,19 @@ from durabletask.testing.simulation.programs.catalogue import PROGRAMS
 from durabletask.testing.simulation.programs.counter import Counting
 from durabletask.testing.simulation.programs.operator import Operating
 from durabletask.testing.simulation.programs.saga import Travelling
+from durabletask.testing.simulation.programs.tallies import Tallying
 from durabletask.testing.simulation.programs.trees import Trees
+from durabletask.testing.simulation.programs.vault import Vault
 from durabletask.testing.simulation.programs.workshop import Mending
 
-__all__ = ["PROGRAMS", "Bank", "Counting", "Mending", "Operating", "Travelling", "Trees"]
+__all__ = [
+    "PROGRAMS",
+    "Bank",
+    "Counting",
+    "Mending",
+    "Operating",
+    "Tallying",
+    "Travelling",
+    "Trees",
+    "Vault",
+]

@@ -4,12 +4,15 @@ from durabletask.testing.simulation.programs.bank import Bank
 from durabletask.testing.simulation.programs.counter import Counting
 from durabletask.testing.simulation.programs.operator import Operating
 from durabletask.testing.simulation.programs.saga import Travelling
+from durabletask.testing.simulation.programs.tallies import Tallying
 from durabletask.testing.simulation.programs.trees import Trees
+from durabletask.testing.simulation.programs.vault import Vault
 from durabletask.testing.simulation.programs.workshop import Mending
 
 __all__ = ["PROGRAMS"]
 
 PROGRAMS = {
-    program.__name__: program for program in (Trees, Bank, Counting, Travelling, Operating, Mending)
+    program.__name__: program
+    for program in (Trees, Bank, Counting, Travelling, Operating, Mending, Tallying, Vault)
 }
 """Every program there is."""

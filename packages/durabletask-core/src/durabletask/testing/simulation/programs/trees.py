@@ -54,6 +54,14 @@ class Miss(Struct, frozen=True, tag=True):
     """A wait for an event that does not come in time."""
 
 
+class Ask(Struct, frozen=True, tag=True):
+    """An operation of an entity that gives its value back, or fails."""
+
+    box: int
+    value: int
+    fails: bool
+
+
 class Child(Struct, frozen=True, tag=True):
     """A sub-orchestration."""
 
@@ -61,7 +69,7 @@ class Child(Struct, frozen=True, tag=True):
     attempts: int
 
 
-Operation = Call | Sleep | Receive | Miss | Child
+Operation = Call | Sleep | Receive | Miss | Ask | Child
 
 
 class One(Struct, frozen=True, tag=True):
@@ -85,6 +93,12 @@ class Race(Struct, frozen=True, tag=True):
     cancel: bool
 
 
+class Section(Struct, frozen=True, tag=True):
+    """Lock some boxes and ask each of them."""
+
+    asks: list[Ask]
+
+
 class Publish(Struct, frozen=True, tag=True):
     """Set the custom status."""
 
@@ -97,7 +111,7 @@ class Forget(Struct, frozen=True, tag=True):
     call: Call
 
 
-Step = One | All | Race | Publish | Forget
+Step = One | All | Race | Section | Publish | Forget
 
 
 class Tree(Struct):
@@ -130,22 +144,26 @@ class Grower:
 
     def _step(self, depth: int) -> Step:
         chance = self._chance
-        kind = chance.choice((One, One, One, All, All, Race, Race, Publish, Forget))
+        kind = chance.choice((One, One, One, All, All, Race, Race, Section, Publish, Forget))
         if kind is One:
             return One(self._operation(depth), chance.random() < 0.9)
         if kind is All:
             return All([self._operation(depth) for _ in range(chance.randrange(5))])
         if kind is Race:
             return Race(self._operation(depth), chance.randrange(3), chance.random() < 0.5)
+        if kind is Section:
+            return Section([self._ask(box) for box in range(3) if chance.random() < 0.6])
         if kind is Forget:
             return Forget(Call(chance.choice(_KINDS[:3]), 0, chance.random() < 0.5, 1))
         return Publish(chance.randrange(10))
 
     def _operation(self, depth: int) -> Operation:
         chance = self._chance
-        kind = chance.choice((Call, Call, Call, Sleep, Miss, Receive, Child))
+        kind = chance.choice((Call, Call, Call, Sleep, Miss, Receive, Ask, Child))
         if kind is Child and depth:
             return Child(self._steps(2, depth=depth - 1), chance.choice((1, 1, 2)))
+        if kind is Ask:
+            return self._ask(chance.randrange(3))
         if kind is Sleep:
             return Sleep(chance.choice((0, 1, 50, 700)))
         if kind is Miss:
@@ -155,6 +173,9 @@ class Grower:
         fails = chance.random() < 0.15
         name = chance.choice(_KINDS[:3] if fails else _KINDS)
         return Call(name, chance.randrange(100), fails, chance.choice((1, 1, 3)))
+
+    def _ask(self, box: int) -> Ask:
+        return Ask(box, self._chance.randrange(100), self._chance.random() < 0.15)
 
 
 # --- as an orchestrator ------------------------------------------------------------------------
@@ -173,10 +194,16 @@ def _begin(ctx: task.OrchestrationContext, operation: Operation) -> task.Task[An
             return ctx.wait_for_external_event(name)
         case Miss():
             return ctx.wait_for_external_event("nothing", timeout=timedelta(milliseconds=30))
+        case Ask(box, value, fails):
+            return ctx.call_entity(_box(box), "show", (value, fails))
         case Child(steps, attempts):
             return ctx.call_sub_orchestration(
                 ctx.name, input=Tree(steps), retry_policy=_policy(attempts)
             )
+
+
+def _box(number: int) -> task.EntityId:
+    return task.EntityId("box", str(number))
 
 
 def _policy(attempts: int) -> task.RetryPolicy | None:
@@ -215,6 +242,14 @@ def _run_step(ctx: task.OrchestrationContext, step: Step) -> Generator[Any, Any,
                 for loser in losers:
                     loser.cancel()
             return [*(yield from _outcome(winner))]
+        case Section(asks):
+            if not asks:
+                return []
+            with (yield ctx.lock_entities([_box(ask.box) for ask in asks])):
+                shown = []
+                for ask in asks:
+                    shown.append([*(yield from _outcome(_begin(ctx, ask)))])
+            return shown
         case Publish(value):
             ctx.set_custom_status(value)
             return []
@@ -299,6 +334,8 @@ class Interpreter:
                 return [all(good for good, _ in each), each]
             case Race(operation):
                 return [*self._outcome(operation)]
+            case Section(asks):
+                return [[*self._outcome(ask)] for ask in asks]
             case Publish(value):
                 self.status = value
                 return []
@@ -307,7 +344,7 @@ class Interpreter:
 
     def _outcome(self, operation: Operation) -> tuple[bool, Any]:
         match operation:
-            case Call(_, value, fails):
+            case Call(_, value, fails) | Ask(_, value, fails):
                 return (False, f"failure {value}") if fails else (True, value)
             case Sleep():
                 return True, None
@@ -332,6 +369,7 @@ class Trees(Program):
     def __init__(self, chance: random.Random) -> None:
         super().__init__(chance)
         self.activities = (self.in_loop, in_line, self.in_thread, self.flaky)
+        self.entities = (self.box,)
         grower = Grower(chance)
         self.trees = {f"tree-{n}": grower.tree() for n in range(chance.choice((1, 1, 2, 3)))}
 
@@ -342,6 +380,13 @@ class Trees(Program):
 
     def in_thread(self, ctx: task.ActivityContext, call: tuple[int, bool]) -> int:
         """An activity in a thread."""
+        return _value(call)
+
+    async def box(self, ctx: task.EntityContext, call: tuple[int, bool]) -> int:
+        """An entity that everybody asks, and that takes its time now and then."""
+        ctx.set_state(ctx.get_state(int, 0) + 1)
+        if self.chance.random() < 0.3:
+            await asyncio.sleep(self.chance.choice((0.0, 0.01, 0.5)))
         return _value(call)
 
     def flaky(self, ctx: task.ActivityContext, call: tuple[int, bool]) -> int:

@@ -199,7 +199,9 @@ def test_an_action_comes_back(kind: type, data: st.DataObject) -> None:
     """Every kind of action, every field of it."""
     action = data.draw(ACTIONS[kind])
     caller = data.draw(st.none() | st.builds(history.EntityCaller, names, names))
-    assert read_actions([over_the_wire(action_message(action, caller))]) == [action]
+    assert read_actions([over_the_wire(action_message(action, caller, data.draw(texts)))]) == [
+        action
+    ]
 
 
 @given(failures)
@@ -442,7 +444,8 @@ def test_what_is_asked_of_entities_says_by_whom() -> None:
     call = actions.CallEntity(4, "@a@1", "get")
     texts = set()
     for execution in ("one", "two"):
-        message = action_message(call, history.EntityCaller("instance", execution))
+        caller = history.EntityCaller("instance", execution)
+        message = action_message(call, caller, f"a turn of {execution}")
         called = message.sendEntityMessage.entityOperationCalled
         assert (message.id, called.parentInstanceId.value) == (4, "instance")
         assert called.parentExecutionId.value == execution

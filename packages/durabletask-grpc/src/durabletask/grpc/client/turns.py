@@ -125,12 +125,7 @@ def responses(
     item: OrchestrationWorkItem, result: OrchestrationResult
 ) -> list[pb.OrchestratorResponse]:
     """The answer to a turn: one message, or several if it is too large for one."""
-    caller = EntityCaller(item.instance_id, item.execution_id)
-    response = pb.OrchestratorResponse(
-        instanceId=item.instance_id,
-        completionToken=item.token.completion,
-        actions=[action_message(action, caller) for action in (*item.token.again, *result.actions)],
-    )
+    response = _answer(item, (*item.token.again, *result.actions))
     status = result.custom_status
     if status is not UNSET:
         # The protocol has no word for "cleared"; an empty text is no JSON and so no status.
@@ -138,6 +133,18 @@ def responses(
     if response.ByteSize() <= _CHUNK or len(response.actions) < 2:
         return [response]
     return _chunked(response)
+
+
+def _answer(item: OrchestrationWorkItem, actions: Iterable[Action]) -> pb.OrchestratorResponse:
+    completion = item.token.completion
+    caller = EntityCaller(item.instance_id, item.execution_id)
+    # Some servers give executions no ids, and an answer must not be taken for that of a later one.
+    scope = f"{item.instance_id}\n{item.execution_id}\n{completion}"
+    return pb.OrchestratorResponse(
+        instanceId=item.instance_id,
+        completionToken=completion,
+        actions=[action_message(action, caller, scope) for action in actions],
+    )
 
 
 def _chunked(response: pb.OrchestratorResponse) -> list[pb.OrchestratorResponse]:
@@ -166,9 +173,4 @@ def _chunked(response: pb.OrchestratorResponse) -> list[pb.OrchestratorResponse]
 
 def failed_turn(item: OrchestrationWorkItem, end: OrchestrationResult) -> pb.OrchestratorResponse:
     """The answer to a turn whose own answer the server does not take: only how it ends."""
-    caller = EntityCaller(item.instance_id, item.execution_id)
-    return pb.OrchestratorResponse(
-        instanceId=item.instance_id,
-        completionToken=item.token.completion,
-        actions=[action_message(action, caller) for action in end.actions],
-    )
+    return _answer(item, end.actions)

@@ -37,15 +37,18 @@ if TYPE_CHECKING:
 __all__ = ["action_message", "read_actions"]
 
 
-def action_message(action: Action, caller: EntityCaller | None = None) -> pb.OrchestratorAction:
+def action_message(
+    action: Action, caller: EntityCaller | None = None, scope: str = ""
+) -> pb.OrchestratorAction:
     """An action as a message.
 
     Args:
         caller: whose action it is; entities are told.
+        scope: what sets our texts for requests to entities apart from those of everybody else.
     """
     kind = action.__class__
     if kind in WRITE_ENTITY_ACTION:
-        sent = WRITE_ENTITY_ACTION[kind](action, caller)
+        sent = WRITE_ENTITY_ACTION[kind](action, caller, scope)
         return pb.OrchestratorAction(id=action.task_id, sendEntityMessage=sent)  # type: ignore[union-attr]
     return _WRITE[kind](action)
 

@@ -28,47 +28,50 @@ if TYPE_CHECKING:
 
     from durabletask.grpc.convert.requests import Requests
 
-__all__ = ["WRITE_ENTITY_ACTION", "read_entity_action", "scope_of"]
-
-
-def scope_of(caller: EntityCaller | None) -> str:
-    """What the numbers of an execution belong to."""
-    return "" if caller is None else f"{caller.instance_id}\n{caller.execution_id}"
+__all__ = ["WRITE_ENTITY_ACTION", "read_entity_action"]
 
 
 # --- to the wire -------------------------------------------------------------------------------
 
 
-def _call(action: CallEntity, caller: EntityCaller | None) -> pb.SendEntityMessageAction:
+def _call(
+    action: CallEntity, caller: EntityCaller | None, scope: str
+) -> pb.SendEntityMessageAction:
     event = EntityOperationCalled(
         action.task_id, action.entity_id, action.operation, action.input, caller
     )
-    text = action.request_id or request_text(action.task_id, scope_of(caller))
+    text = action.request_id or request_text(action.task_id, scope)
     return pb.SendEntityMessageAction(entityOperationCalled=called_message(event, text))
 
 
-def _signal(action: SignalEntity, caller: EntityCaller | None) -> pb.SendEntityMessageAction:
+def _signal(
+    action: SignalEntity, caller: EntityCaller | None, scope: str
+) -> pb.SendEntityMessageAction:
     event = EntityOperationSignaled(
         action.task_id, action.entity_id, action.operation, action.input, action.scheduled_at
     )
-    text = action.request_id or request_text(action.task_id, scope_of(caller))
+    text = action.request_id or request_text(action.task_id, scope)
     return pb.SendEntityMessageAction(entityOperationSignaled=signaled_message(event, text))
 
 
-def _lock(action: LockEntities, caller: EntityCaller | None) -> pb.SendEntityMessageAction:
+def _lock(
+    action: LockEntities, caller: EntityCaller | None, scope: str
+) -> pb.SendEntityMessageAction:
     event = EntityLockRequested(action.task_id, action.entities, caller=caller)
-    text = action.request_id or request_text(action.task_id, scope_of(caller))
+    text = action.request_id or request_text(action.task_id, scope)
     return pb.SendEntityMessageAction(entityLockRequested=lock_message(event, text))
 
 
-def _unlock(action: UnlockEntity, caller: EntityCaller | None) -> pb.SendEntityMessageAction:
+def _unlock(
+    action: UnlockEntity, caller: EntityCaller | None, scope: str
+) -> pb.SendEntityMessageAction:
     event = EntityUnlockSent(action.task_id, action.entity_id, action.lock_id, caller)
-    text = action.request_id or request_text(action.lock_id, scope_of(caller))
+    text = action.request_id or request_text(action.lock_id, scope)
     return pb.SendEntityMessageAction(entityUnlockSent=unlock_message(event, text))
 
 
 WRITE_ENTITY_ACTION: dict[
-    type, Callable[[Any, EntityCaller | None], pb.SendEntityMessageAction]
+    type, Callable[[Any, EntityCaller | None, str], pb.SendEntityMessageAction]
 ] = {
     CallEntity: _call,
     SignalEntity: _signal,

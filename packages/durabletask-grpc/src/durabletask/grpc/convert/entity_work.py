@@ -10,7 +10,6 @@ import msgspec
 from durabletask.actions import EntityAction, SignalEntity, StartOrchestration
 from durabletask.backend import EntityResult, EntityWorkItem, OperationResult
 from durabletask.entities import EntityId
-from durabletask.grpc.convert.entity_actions import scope_of
 from durabletask.grpc.convert.entity_events import (
     called_message,
     read_called,
@@ -107,7 +106,8 @@ def _texts(item: EntityWorkItem) -> list[str]:
 
 def _text(operation: _Operation, position: int, turn: str) -> str:
     if isinstance(operation, EntityOperationCalled) and operation.caller is not None:
-        return request_text(operation.task_id, scope_of(operation.caller))
+        caller = operation.caller
+        return request_text(operation.task_id, f"{caller.instance_id}\n{caller.execution_id}")
     return request_text(position, turn)
 
 

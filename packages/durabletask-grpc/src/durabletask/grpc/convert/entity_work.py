@@ -129,6 +129,7 @@ def entity_item(
         InvalidRequestError: it is of no entity.
     """
     entity_id = EntityId.parse(request.instanceId)
+    operations: list[_Operation]
     if isinstance(request, pb.EntityRequest):
         operations = _read_operations(request, str(entity_id))
         execution_id = request.executionId

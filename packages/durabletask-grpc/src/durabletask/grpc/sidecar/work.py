@@ -113,7 +113,7 @@ async def _open_stream(call: Call, request: pb.GetWorkItemsRequest) -> WorkStrea
         orchestrations=dict.fromkeys(filter.orchestrations, code or ""),
         activities=frozenset(filter.activities),
         entities=dict.fromkeys(filter.entities, code or ""),
-        max_orchestrations=max(turns, entities),
+        max_orchestrations=max(turns, entities),  # of both together; the stream knows each
         max_activities=request.maxConcurrentActivityWorkItems or _UNLIMITED,
         unregistered_grace=call.number(GRACE, 60.0),
         name=call.text(WORKER_ID) or call.context.peer(),

@@ -18,6 +18,7 @@ OUTPUTS = {
     "async_orchestrator.py": r"\['Hello London!', 'Hello Seattle!', 'Hello Tokyo!'\]",
     "chaining.py": "loaded 3 numbers, 14 in all",
     "custom_retry.py": r"\{'success': True, 'attempts': 3, 'result': 'reached mars'\}",
+    "entities.py": "(done\n){4}too little money\nada has 100\nbob has 100",
     "eternal.py": "round 0\nround 1\n(round .*\n)*TERMINATED: enough for today",
     "fan_out.py": r"\{'count': 4, 'sum': 36, 'average': 9.0\}",
     "hello_cities.py": "Hello Tokyo!\nHello Seattle!\nHello London!",

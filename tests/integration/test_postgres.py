@@ -394,7 +394,7 @@ async def test_a_poll_that_comes_late_claims_nothing(postgres, options):
         await running.upkeep.call(
             running.verbs.poll_v1,
             *(running.hub, lane.key.lane_id, lane.key.epoch, late, late - 1, False),
-            *(["Order"], [], 10, 10, True, 2),
+            *(["Order"], [], 10, 10, True, 2, []),
         )
     assert await lane.claims() == ["a"]
     await store.close()

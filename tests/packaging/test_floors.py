@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import pytest
 
 FLOORS = (
-    {"errors", "limits", "serialization"},
+    {"errors", "limits", "serialization", "versions"},
     {"actions", "entities", "history", "state", "task"},
     {"arguments", "backend", "engine"},
     {"plugins", "store"},
@@ -58,6 +58,7 @@ PURE = {
     "serialization",
     "state",
     "task",
+    "versions",
 }
 """Components without I/O, clock or scheduling of their own."""
 

@@ -78,18 +78,31 @@ class Audit:
             self._expect(due == listed, f"{instance_id}: due {due}, listed {listed}")
 
     def _indexes(self) -> None:
-        members = {row["created"].decode() + name: name for name, row in self._rows.items()}
-        self._expect(self._zset("x:all") == members.keys(), "x:all does not list the instances")
+        for half in ("@", ""):
+            self._ordered(
+                f"x:{half}",
+                {
+                    name: row
+                    for name, row in self._rows.items()
+                    if name.startswith("@") == bool(half)
+                },
+            )
         self._expect(self._zset("x:id") == self._rows.keys(), "x:id does not list the instances")
         done = {name for name, row in self._rows.items() if "done" in row}
         self._expect(self._zset("x:done") == done, "x:done does not list the finished ones")
-        for index, field in (("x:status:", "status"), ("x:name:", "name")):
+
+    def _ordered(self, prefix: str, rows: dict[str, dict[str, bytes]]) -> None:
+        """The indexes in the order of pages, of one half of the instances."""
+        members = {row["created"].decode() + name: name for name, row in rows.items()}
+        listed = self._zset(f"{prefix}all")
+        self._expect(listed == members.keys(), f"{prefix}all does not list the instances")
+        for index, field in ((f"{prefix}status:", "status"), (f"{prefix}name:", "name")):
             seen: Counter[str] = Counter()
             for key in self._keys:
                 if key.startswith(index):
                     for member in self._zset(key):
                         seen[member] += 1
-                        row = self._rows.get(members.get(member, ""), {})
+                        row = rows.get(members.get(member, ""), {})
                         self._expect(
                             row.get(field, b"").decode() == key.removeprefix(index),
                             f"{key} lists {member}",

@@ -303,6 +303,41 @@ def locked_still(ctx: task.OrchestrationContext) -> Any:
 
 ENTITIES: list[Callable[..., Any]] = [Account, book]
 
+
+@task.orchestration
+def patched(ctx: task.OrchestrationContext) -> Any:
+    number = yield ctx.call_activity(double, input=1)
+    if ctx.is_patched("sleep on it"):
+        yield ctx.create_timer(timedelta(hours=8))
+    number = yield ctx.call_activity(double, input=number)
+    answers = [ctx.is_patched("sleep on it")]
+    if ctx.is_patched("say good bye"):
+        ctx.send_event("other", "good bye")
+    return [number, *answers, (yield ctx.call_activity(double, input=number))]
+
+
+@task.orchestration(name="patched")
+def not_yet_patched(ctx: task.OrchestrationContext) -> Any:
+    number = yield ctx.call_activity(double, input=1)
+    number = yield ctx.call_activity(double, input=number)
+    return [number, None, (yield ctx.call_activity(double, input=number))]
+
+
+@task.orchestration(version="3.0")
+def versioned(ctx: task.OrchestrationContext) -> Any:
+    if ctx.version == "3.0":
+        ctx.continue_as_new(None, new_version="3.1rc1")
+        return
+    calls = [
+        ctx.call_sub_orchestration(sequence, input=1),
+        ctx.call_sub_orchestration(sequence, input=2, version="4"),
+        ctx.call_sub_orchestration(waiting, version="", instance_id="of-no-version"),
+    ]
+    yield calls[0]
+    ctx.send_event("of-no-version", "go", data=ctx.version)
+    return (yield task.when_all(calls))
+
+
 ORCHESTRATORS: list[Callable[..., Any]] = [
     any_of,
     broken_async,
@@ -320,6 +355,7 @@ ORCHESTRATORS: list[Callable[..., Any]] = [
     fan_out,
     guardian,
     locked_still,
+    patched,
     retries,
     rewound,
     sequence,
@@ -327,15 +363,20 @@ ORCHESTRATORS: list[Callable[..., Any]] = [
     suspended,
     terminated,
     timers,
+    versioned,
     waiting,
 ]
 
 
 class Recording(NamedTuple):
-    """How a golden history came about; ``play`` returns the id of the instance to save."""
+    """How a golden history came about; ``play`` returns the id of the instance to save.
+
+    ``former`` is the code that was played, if that is not today's of the same name.
+    """
 
     play: Callable[[OrchestrationTester], Awaitable[str]]
     status: str
+    former: Callable[..., Any] | None = None
 
 
 def ran(
@@ -464,6 +505,8 @@ RECORDINGS: dict[str, Recording] = {
     "guardian": Recording(play_guardian, "COMPLETED"),
     "locked_still": Recording(play_locked_still, "RUNNING"),
     "postponed": Recording(play_postponed, "COMPLETED"),
+    "patched": ran(patched),
+    "patched_later": ran(patched)._replace(former=not_yet_patched),
     "retries": ran(retries),
     "rewound": Recording(play_rewound, "COMPLETED"),
     "sequence": ran(sequence, 4),
@@ -472,6 +515,7 @@ RECORDINGS: dict[str, Recording] = {
     "suspended_still": Recording(play_suspended_still, "SUSPENDED"),
     "terminated": Recording(play_terminated, "TERMINATED"),
     "timers": ran(timers),
+    "versioned": ran(versioned),
     "waiting": Recording(play_waiting, "RUNNING"),
 }
 """By the name of the file in ``histories``."""

@@ -15,7 +15,9 @@ import msgspec
 
 from durabletask.history import decode_history
 from durabletask.state import FailureDetails
+from durabletask.task._decorators import definition_of
 from durabletask.testing import OrchestrationTester, save_history
+from durabletask.worker import VersioningOptions, WorkerOptions
 
 from .programs import (
     ENTITIES,
@@ -35,11 +37,17 @@ async def record(name: str) -> None:
     path = folder / f"{name}.json"
     if path.exists():
         raise SystemExit(f"{path} exists, and golden histories are never written anew")
-    async with OrchestrationTester() as tester:
+    former = RECORDINGS[name].former if name in RECORDINGS else None
+    versioning = VersioningOptions(default_version="0.9")
+    options = WorkerOptions(max_cached_sessions=0, versioning=versioning)
+    async with OrchestrationTester(options=options) as tester:
         for entity in ENTITIES:
             tester.add_entity(entity)
         for orchestrator in ORCHESTRATORS:
-            tester.add_orchestration(orchestrator)
+            played = orchestrator
+            if former is not None and definition_of(former).name == definition_of(played).name:
+                played = former
+            tester.add_orchestration(played)
         tester.add_activity(double)
         tester.add_activity(break_down)
         tester.mock_activity("flaky", sequence=[OSError("once"), OSError("twice"), 14])

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 
 from durabletask.testing.simulation import CommitFault, CommitFaultKind, Program, simulate
-from durabletask.testing.simulation.programs import Counting, Operating, Travelling
+from durabletask.testing.simulation.programs import (
+    Counting,
+    Operating,
+    Tallying,
+    Travelling,
+    Vault,
+)
 
-SCENARIOS = [(Travelling, 1), (Counting, 2), (Operating, 3)]
+SCENARIOS = [(Travelling, 1), (Counting, 2), (Operating, 3), (Tallying, 4), (Vault, 5)]
 
 
 def commits_of(program: type[Program], seed: int) -> int:

@@ -1,4 +1,4 @@
-"""What type checkers see of orchestrations and activities. Read by them, never run.
+"""What type checkers see of orchestrations, activities and entities. Read by them, never run.
 
 A call that must be refused carries an ignore, which both checkers honour; and both report one that
 hides nothing, so the sample also fails when such a call is let through.
@@ -7,10 +7,13 @@ hides nothing, so the sample also fails when such a call is let through.
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
 from collections.abc import Generator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, assert_type
 
 from durabletask import task
+from durabletask.client import TaskHubClient
+from durabletask.entities import EntityQuery, EntityState
 
 # --- decorators keep the function's type -------------------------------------------------------
 
@@ -99,6 +102,123 @@ def refused_directly(ctx: task.ActivityContext) -> None:
     called(ctx, "1")  # type: ignore[arg-type]
 
 
+# --- entities ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Cart:
+    """A state."""
+
+    items: list[str] = field(default_factory=list)
+
+
+@task.entity
+class Basket(task.DurableEntity):
+    """A class, bare decorator."""
+
+    def put(self, item: str) -> int:
+        """An operation; what is read has the type asked for."""
+        assert_type(self.get_state(Cart), Cart | None)
+        assert_type(self.get_state(Cart, None), Cart | None)
+        assert_type(self.get_state(int, 0), int)
+        assert_type(self.get_state(), Any)
+        assert_type(self.get_state(default=3), Any)
+        assert_type(self.get_state(list[str], []), list[str])
+        cart = self.get_state(Cart, Cart())
+        assert_type(cart, Cart)
+        cart.items.append(item)
+        self.set_state(cart)
+        self.signal_entity(CART, "note", item, signal_time=timedelta(days=1))
+        assert_type(self.schedule_new_orchestration(coroutine, input=3), str)
+        assert_type(self.entity_context, task.EntityContext)
+        return len(cart.items)
+
+    async def ask(self) -> str:
+        """Another, a coroutine."""
+        return self.entity_context.entity_id.key
+
+
+@task.entity(name="cart")
+class NamedBasket(Basket):
+    """A class, decorator with arguments."""
+
+
+@task.entity
+def note(ctx: task.EntityContext, text: str) -> None:
+    """A function, bare decorator."""
+    assert_type(ctx.get_state(list[str], []), list[str])
+    assert_type(ctx.get_state(list[str]), list[str] | None)
+    assert_type(ctx.caller_id, str | None)
+    ctx.set_state([*ctx.get_state(list[str], []), text])
+    ctx.delete_state()
+
+
+@task.entity(name="NOTES")
+async def notes(ctx: task.EntityContext, text: str) -> list[str]:
+    """A coroutine, decorator with arguments."""
+    return ctx.get_state(list[str], [text])
+
+
+CART = task.EntityId("cart", "ada")
+
+
+async def entities_directly(ctx: task.EntityContext) -> None:
+    """A decorated class or function is what it was."""
+    assert_type(Basket().put("pear"), int)
+    assert_type(await NamedBasket().ask(), str)
+    assert_type(await notes(ctx, "text"), list[str])
+    Basket().put(3)  # type: ignore[arg-type]
+    note(ctx, 3)  # type: ignore[arg-type]
+
+
+async def entity_calls(ctx: task.OrchestrationContext) -> None:
+    """A call has the type asked for, a lock is what is left, a signal gives nothing."""
+    assert_type(ctx.call_entity(CART, "put", "pear", return_type=int), task.Task[int])
+    assert_type(await ctx.call_entity(CART, "put", input="pear", return_type=int), int)
+    assert_type(await ctx.call_entity(CART, "ask"), Any)
+    assert_type(ctx.lock_entities([CART]), task.EntityLockTask)
+    async with ctx.lock_entities([CART]) as held:
+        assert_type(held, task.EntityLock)
+    with await ctx.lock_entities({CART}) as lock:
+        assert_type(lock, task.EntityLock)
+        lock.release()
+    ctx.signal_entity(CART, "put", "pear", signal_time=timedelta(hours=1))
+
+
+def entity_calls_by_yield(
+    ctx: task.OrchestrationContext,
+) -> Generator[task.Task[Any], Any, None]:
+    """The same in a generator."""
+    with (yield ctx.lock_entities([CART])):
+        yield ctx.call_entity(CART, "put", "pear")
+
+
+async def refused_entity_calls(ctx: task.OrchestrationContext) -> None:
+    """A text or a class for an id, a lock that is not waited for, or by the wrong kind of with."""
+    ctx.call_entity("@cart@ada", "put")  # type: ignore[call-overload]
+    ctx.call_entity(Basket, "put")  # type: ignore[call-overload]
+    ctx.call_entity(CART, Basket.put)  # type: ignore[call-overload]
+    ctx.signal_entity(CART, "put", signal_time=3)  # type: ignore[arg-type]
+    ctx.lock_entities([str(CART)])  # type: ignore[list-item]
+    with ctx.lock_entities([CART]):  # type: ignore[attr-defined]
+        pass
+    async with await ctx.lock_entities([CART]):  # type: ignore[attr-defined]
+        pass
+
+
+async def clients(client: TaskHubClient) -> None:
+    """What a client sees of entities."""
+    state = await client.get_entity(CART)
+    assert_type(state, EntityState | None)
+    if state is not None:
+        assert_type(state.locked_by, str | None)
+    async for found in client.iter_entities(EntityQuery(name="cart")):
+        assert_type(found, EntityState)
+    assert_type(await client.clean_entity_storage(), int)
+    await client.signal_entity(CART, "put", "pear")
+    await client.signal_entity("@cart@ada", "put")  # type: ignore[arg-type]
+
+
 # --- calls have the type of the result ---------------------------------------------------------
 
 
@@ -115,6 +235,12 @@ def tasks(ctx: task.OrchestrationContext) -> None:
     assert_type(ctx.call_sub_orchestration(coroutine, input=1), task.Task[float])
     assert_type(ctx.call_sub_orchestration("generator", return_type=int), task.Task[int])
     assert_type(ctx.call_sub_orchestration("generator"), task.Task[Any])
+
+
+def patches(ctx: task.OrchestrationContext) -> None:
+    """The answer is yes or no, and the id is text."""
+    assert_type(ctx.is_patched("check-for-fraud"), bool)
+    ctx.is_patched(7)  # type: ignore[arg-type]
 
 
 async def activities(ctx: task.OrchestrationContext) -> None:

@@ -17,8 +17,10 @@ from tests.integration.grpc.peer import PATIENCE, Connect, Peer, calling, end, k
 from durabletask import task
 from durabletask.client import TaskHubClient
 from durabletask.grpc import GrpcBackend, GrpcOptions, Sidecar, SidecarOptions, Target
+from durabletask.grpc.extensions import VERSIONS, tell_versions
 from durabletask.grpc.protocol import SERVICE, pb
 from durabletask.state import OrchestrationStatus
+from durabletask.versions import VersionRule
 from durabletask.worker import TaskHubWorker
 
 if TYPE_CHECKING:
@@ -135,6 +137,42 @@ async def test_versions_find_their_worker(connect: Connect) -> None:
         assert item.orchestratorRequest.instanceId == started.instanceId
         await workers[version].answer(item, end())
         await workers[version].ended(started.instanceId)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("told", ["by its filter", "by a rule"])
+async def test_other_versions_are_left_to_workers_elsewhere(
+    connect: Connect, tmp_path: Path, told: str
+) -> None:
+    """**version-match** The sidecar does not keep what none of its workers takes to itself."""
+
+    @task.orchestration
+    def o(ctx: task.OrchestrationContext) -> Any:
+        return ctx.version
+        yield
+
+    peer = connect()
+    if told == "by a rule":
+        rule = VersionRule(version="1.9", match="current_or_older")
+        await peer.listen(metadata=((VERSIONS, tell_versions(rule)),))
+    else:
+        filter = pb.OrchestrationFilter(name="o", versions=["1.9.0"])
+        await peer.listen(workItemFilters=pb.WorkItemFilters(orchestrations=[filter]))
+    starts = []
+    for version in ("1.10", "1.9", "1.10"):
+        request = pb.CreateInstanceRequest(name="o")
+        request.version.value = version
+        starts.append((await peer.call("StartInstance", request)).instanceId)
+    item = await peer.item()
+    assert item.orchestratorRequest.instanceId == starts[1]
+    await peer.answer(item, end())
+    assert await peer.rests()
+    async with TaskHubWorker(f"sqlite:///{tmp_path / 'hub.db'}?synchronous=normal") as worker:
+        worker.add_orchestration(o)
+        await worker.start()
+        for instance_id in (starts[0], starts[2]):
+            state = await peer.ended(instance_id)
+            assert state.output.value == '"1.10"'
 
 
 @pytest.mark.asyncio

@@ -164,8 +164,55 @@ async def failing(ctx: task.OrchestrationContext, number: int) -> int:
     return number
 
 
+# --- entities ----------------------------------------------------------------------------------
+
+
+@task.entity
+class Tally(task.DurableEntity):
+    def add(self, amount: int) -> int:
+        total = self.get_state(int, 0) + amount
+        self.set_state(total)
+        return total
+
+    async def add_slowly(self, amount: int) -> int:
+        total = self.get_state(int, 0)
+        await asyncio.sleep(random.uniform(0.0, 0.02))
+        self.set_state(total + amount)
+        return total + amount
+
+
+@task.orchestration
+async def tally(ctx: task.OrchestrationContext, number: int) -> list[int]:
+    # Nobody else knows this one, so an operation that is lost or counted twice shows in the totals.
+    own = task.EntityId("tally", ctx.instance_id)
+    totals = []
+    for turn in range(ADDITIONS):
+        ctx.signal_entity(own, "add", 100)
+        calls = [ctx.call_entity(own, how, 1) for how in ("add", "add_slowly")]
+        totals += await task.when_all(calls)
+        if turn % 4 == 3:
+            await ctx.call_activity(step, input=number)
+    return totals
+
+
+@task.orchestration
+def transfer(ctx: task.OrchestrationContext, number: int) -> Any:
+    # Terminated in the middle it leaves half a transfer behind, but never a lock.
+    pair = [task.EntityId("tally", f"shared-{(number + n) % 5}") for n in (0, 1 + number % 3)]
+    for _ in range(3):
+        with (yield ctx.lock_entities(pair)):
+            before = yield task.when_all([ctx.call_entity(one, "add", 0) for one in pair])
+            yield ctx.call_entity(pair[0], "add_slowly", -number)
+            yield ctx.call_entity(pair[1], "add", number)
+            after = yield task.when_all([ctx.call_entity(one, "add", 0) for one in pair])
+        if after != [before[0] - number, before[1] + number]:
+            return [before, after]
+    return number
+
+
 ROUNDS = 8
 ENTRIES = 6
+ADDITIONS = 8
 
 
 class Program(NamedTuple):
@@ -203,6 +250,13 @@ PROGRAMS = [
     Program(race, lambda n: n + 6),
     Program(failing, lambda n: n + 6),
     Program(stamped, lambda n: n + 20),
+    Program(
+        tally,
+        lambda n: [
+            total for turn in range(ADDITIONS) for total in (102 * turn + 101, 102 * turn + 102)
+        ],
+    ),
+    Program(transfer, lambda n: n),
 ]
 
 
@@ -237,3 +291,4 @@ def register(worker: TaskHubWorker, ledger: Path) -> None:
     worker.add_orchestration(child)
     for activity in (step, step_in_thread, stamp, fail):
         worker.add_activity(activity)
+    worker.add_entity(Tally)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from durabletask.entities import EntityQuery
 from durabletask.history import (
+    EntityLockGranted,
+    EntityLockRequested,
+    EntityOperationCalled,
+    EntityOperationCompleted,
     ExecutionCompleted,
     HistoryEvent,
     SubOrchestrationInstanceCompleted,
@@ -22,7 +28,7 @@ from durabletask.history import (
 from durabletask.state import OrchestrationQuery
 
 from .ledger import Ledger, Run
-from .programs import ROUNDS, is_result, program_of
+from .programs import ADDITIONS, ROUNDS, is_result, program_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,11 +38,16 @@ if TYPE_CHECKING:
 
     from .place import Place
 
+_PATIENCE = 60.0
+"""Seconds until what is told to entities has surely arrived."""
+
 _CAUSES = {
     TaskCompleted: TaskScheduled,
     TaskFailed: TaskScheduled,
     TimerFired: TimerCreated,
     SubOrchestrationInstanceCompleted: SubOrchestrationInstanceCreated,
+    EntityOperationCompleted: EntityOperationCalled,
+    EntityLockGranted: EntityLockRequested,
 }
 
 
@@ -186,6 +197,31 @@ def check_children(survey: Survey, ids: dict[int, str]) -> None:
         assert status == "TERMINATED" or state.result == state.input + 2, f"{instance_id}: {state}"
 
 
+async def check_entities(client: TaskHubClient, survey: Survey) -> int:
+    """Whoever holds a lock, or waits for one, has ended: no lock is left, and nobody waits.
+
+    What an entity was told last may still be on its way. Those of one orchestration have counted
+    each of its additions once.
+
+    Returns:
+        How many entities there are.
+    """
+    deadline = asyncio.get_running_loop().time() + _PATIENCE
+    while True:
+        query = EntityQuery(include_transient=True, page_size=1000)
+        found = {str(e.entity_id): e async for e in client.iter_entities(query)}
+        busy = {key: e for key, e in found.items() if e.locked_by is not None or e.backlog}
+        if not busy:
+            break
+        assert asyncio.get_running_loop().time() < deadline, f"locks are left: {busy}"
+        await asyncio.sleep(0.2)
+    for instance_id, state in survey.states.items():
+        if state.name == "tally" and state.runtime_status.value == "COMPLETED":
+            total = found[f"@tally@{instance_id}"].state
+            assert total == 102 * ADDITIONS, f"the tally of {instance_id} has come to {total}"
+    return len(found)
+
+
 async def check_all(place: Place, client: TaskHubClient, heard: Heard) -> int:
     """All of the above, of everything in a hub.
 
@@ -202,6 +238,7 @@ async def check_all(place: Place, client: TaskHubClient, heard: Heard) -> int:
     check_children(survey, heard.ids)
     runs = runs_at(place.ledger)
     check_ledger(runs, survey, heard.ids)
+    heard.counts["entities"] = await check_entities(client, survey)
     heard.counts["children"] = len(survey.states) - len(heard.ids)
     heard.counts["activity runs"] = runs.total()
     heard.counts["repetitions"] = runs.total() - len(runs)

@@ -27,6 +27,7 @@ _RECORDED: dict[type, Callable[[Any], h.HistoryEvent]] = {
     a.CreateSubOrchestration: lambda x: h.SubOrchestrationInstanceCreated(
         x.task_id, x.name, x.instance_id, x.input, x.version, x.tags
     ),
+    a.ApplyPatch: lambda x: h.PatchApplied(x.patch_id),
     a.SendEvent: lambda x: h.EventSent(x.task_id, x.instance_id, x.name, x.input),
     a.CallEntity: lambda x: h.EntityOperationCalled(x.task_id, x.entity_id, x.operation, x.input),
     a.SignalEntity: lambda x: h.EntityOperationSignaled(

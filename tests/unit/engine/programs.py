@@ -103,7 +103,14 @@ class Send:
     value: int
 
 
-Step = One | All | Any_ | Wait | Send
+@dataclass(frozen=True)
+class Patch:
+    """Ask for a patch; the code was never without the question."""
+
+    name: str
+
+
+Step = One | All | Any_ | Wait | Send | Patch
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,8 @@ def body(
                 case Send(value):
                     ctx.send_event("other", "news", data=value)
                     ctx.set_custom_status(value)
+                case Patch(name):
+                    log.append(ctx.is_patched(name))
         except task.TaskFailedError as error:
             log.append(error.details.message)
         except TimeoutError:
@@ -205,6 +214,8 @@ class Model:
                 self.log += [first, value]
             case Wait(name, timeout):
                 self.wait(name, timeout)
+            case Patch():
+                self.log.append(True)
 
     def wait(self, name: str, timeout: int | None) -> None:
         limit = None if timeout is None else self.now + timeout

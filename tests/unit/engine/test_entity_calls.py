@@ -1,5 +1,6 @@
 """Entities as an orchestrator sees them: **replay-ids**, **replay-check**, **entity-lock**."""
 
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -246,6 +247,95 @@ def test_bad_arguments_are_refused(run):
 
     r = run(body)
     assert r.start() == [a.CreateTimer(1, r.now)]
+
+
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        (("account", "a"), 'not tuple: write EntityId("name", "key")'),
+        ("account", 'not str: write EntityId("name", "key")'),
+        ("@account@a", "not str: write EntityId.parse('@account@a')"),
+        (
+            Run,
+            "not Run: write EntityId(name, key), where the name is its own and the key says which "
+            "one",
+        ),
+    ],
+)
+def test_what_is_no_entity_id_is_told_what_is(given, instead):
+    """Of whatever takes one."""
+
+    def body(ctx):
+        texts = []
+        for ask in (
+            lambda: ctx.call_entity(given, "get"),
+            lambda: ctx.signal_entity(given, "get"),
+            lambda: ctx.lock_entities([A, given]),
+        ):
+            with pytest.raises(ArgumentTypeError) as caught:
+                ask()
+            texts.append(str(caught.value))
+        return texts
+
+    r = Run(body)
+    r.start()
+    assert r.output == [
+        f"{call} takes an EntityId, {instead}"
+        for call in ("call_entity", "signal_entity", "lock_entities")
+    ]
+
+
+def test_a_lock_has_to_be_waited_for():
+    """Whoever forgot it is told so, and so is who waits for what gives nothing to wait for."""
+
+    def forgets(ctx):
+        with ctx.lock_entities([A]):
+            yield ctx.call_entity(A, "get")
+
+    def forgets_too(ctx):
+        lock = ctx.lock_entities([A])
+        lock.release()
+
+    def waits(ctx):
+        yield ctx.signal_entity(A, "log")
+
+    def returns(ctx):
+        return (yield ctx.lock_entities([A]))
+
+    for body in (forgets, forgets_too):
+        r = Run(body)
+        r.start()
+        assert r.end.failure.error_type == "durabletask.errors.OrchestrationStateError"
+        assert "write with (yield ctx.lock_entities(...))" in r.end.failure.message
+    r = Run(waits)
+    r.start()
+    assert "such as signal_entity" in r.end.failure.message
+    r = Run(returns)
+    r.start()
+    r.turn(h.EntityLockGranted(1))
+    assert "it is the lock of entities" in r.end.failure.message
+
+
+def test_async_with_waits_and_leaves(run):
+    """**entity-lock**, **async-body** Whatever ends the block, and the section is left once."""
+
+    async def body(ctx):
+        with contextlib.suppress(task.TaskFailedError):
+            async with ctx.lock_entities([A, B]) as lock:
+                await ctx.call_entity(A, "get")
+                lock.release()
+                await ctx.call_entity(C, "get")
+        async with ctx.lock_entities([A]):
+            return "done"
+
+    r = run(body)
+    assert r.start() == [a.LockEntities(1, ("@account@a", "@account@b"))]
+    assert r.turn(h.EntityLockGranted(1)) == [a.CallEntity(2, "@account@a", "get")]
+    actions = r.turn(h.EntityOperationCompleted(2, "0"))
+    assert [action.task_id for action in actions] == [3, 4, 5]
+    assert r.turn(h.EntityOperationFailed(5, NO)) == [a.LockEntities(6, ("@account@a",))]
+    assert r.turn(h.EntityLockGranted(6))[0] == a.UnlockEntity(7, "@account@a", 6)
+    assert r.output == "done"
 
 
 def test_a_closed_body_sends_nothing(run):

@@ -10,7 +10,12 @@ from durabletask import history as h
 from durabletask import task
 from durabletask.backend import EntityWorkItem, OperationResult
 from durabletask.engine import Registry, run_entity
-from durabletask.errors import ArgumentTypeError, InvalidRequestError, RegistrationError
+from durabletask.errors import (
+    ArgumentTypeError,
+    InvalidRequestError,
+    OrchestrationStateError,
+    RegistrationError,
+)
 from durabletask.task import EntityId
 
 OTHER = EntityId("other", "o")
@@ -231,10 +236,81 @@ class Demanding(task.DurableEntity):
         pass
 
 
-@pytest.mark.parametrize("wrong", [Plain, generator, agenerator, Yielding, Demanding, 5])
-def test_what_cannot_be_registered(wrong):
-    with pytest.raises(RegistrationError):
+class Made(task.DurableEntity):
+    def __init__(self, start):
+        self.start = start
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (Plain, "must derive from task.DurableEntity"),
+        (generator, "return the result"),
+        (agenerator, "not both"),
+        (Yielding, "return the result"),
+        (Demanding, r"takes \(self, a, b\)\. If it is no operation, .* underscore"),
+        (Made, r"takes \(start\): keep in the state"),
+        (Counter(), "an object of the class Counter: register the class itself"),
+        (5, "takes a class or function, not int"),
+    ],
+)
+def test_what_cannot_be_registered(wrong, text):
+    with pytest.raises(RegistrationError, match=text):
         Registry().add_entity(wrong)
+
+
+@pytest.mark.parametrize("kind", ["activity", "orchestration"])
+@pytest.mark.parametrize("given", [Counter, Counter(), task.entity(type("Marked", (Counter,), {}))])
+def test_an_entity_is_registered_as_one(kind, given):
+    with pytest.raises(RegistrationError, match="with add_entity"):
+        getattr(Registry(), f"add_{kind}")(given)
+
+
+def test_a_static_method_is_no_operation():
+    class Helped(task.DurableEntity):
+        @staticmethod
+        def between(low, value, high):
+            return max(low, min(value, high))
+
+        def clip(self, value: int) -> int:
+            return self.between(0, value, 9)
+
+    done = run(Helped, ("clip", "12"), "between")
+    assert done.results[0] == OperationResult("9")
+    assert "has no operation 'between'; it has: clip, delete" in done.results[1].failure.message
+
+
+def test_outside_of_an_operation_there_is_no_context():
+    class Early(task.DurableEntity):
+        def __init__(self):
+            self.total = self.get_state(int, 0)
+
+        def get(self):
+            return self.total
+
+    with pytest.raises(OrchestrationStateError, match="this Counter runs no operation"):
+        Counter().get_state()
+    [result] = run(Early, "get").results
+    assert "not yet in __init__" in result.failure.message
+
+
+@pytest.mark.parametrize("default", [0, 1.5, True, [], {}, set(), ()])
+def test_a_default_is_no_type(default):
+    @by_function
+    def entity(ctx):
+        return ctx.get_state(default)
+
+    [result] = run(entity, "x").results
+    assert f"get_state({type(default).__name__}, {default!r})" in result.failure.message
+
+
+def test_an_entity_is_not_its_state():
+    class Whole(task.DurableEntity):
+        def keep(self):
+            self.set_state(self)
+
+    [result] = run(Whole, "keep").results
+    assert "not what the entity remembers" in result.failure.message
 
 
 def test_names():

@@ -24,6 +24,7 @@ from .programs import (
     Any_,
     Call,
     One,
+    Patch,
     Program,
     Send,
     Tie,
@@ -55,6 +56,7 @@ steps = st.one_of(
     st.builds(Any_, many.filter(bool)),
     st.builds(Wait, names, st.none() | durations),
     st.builds(Send, st.integers(0, 9)),
+    st.builds(Patch, names),
 )
 events = st.lists(
     st.tuples(st.integers(START + 1, START + 40_000), names, st.integers(0, 99)),
@@ -96,7 +98,7 @@ def coroutine_of(program: Program) -> Any:
 
 @given(programs)
 def test_programs_come_to_what_arithmetic_says(program):
-    """**replay-order**, **any-winner**, **all-waits**, **retry-delay**, **can-events** together.
+    """**replay-order**, **any-winner**, **all-waits**, **retry-delay**, **can-events**, **patch**.
 
     A plain interpreter, kept sessions, and sessions rebuilt before every turn agree about output
     and times; generators and coroutines, kept and rebuilt, agree about every event of history.

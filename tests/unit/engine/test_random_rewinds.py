@@ -54,7 +54,7 @@ calls = st.builds(
 )
 steps = st.builds(
     Step,
-    kind=st.sampled_from(["all", "one by one", "race", "compensate", "event", "timer"]),
+    kind=st.sampled_from(["all", "one by one", "race", "compensate", "event", "timer", "patch"]),
     calls=st.lists(calls, min_size=1, max_size=4).map(tuple),
 )
 
@@ -68,6 +68,9 @@ def body(ctx, program):
             continue
         if step.kind == "timer":
             yield ctx.create_timer(step.calls[0].duration * MS)
+            continue
+        if step.kind == "patch":
+            seen.append(ctx.is_patched(f"patch {place}"))
             continue
         begun = [
             begin(ctx, f"{place}.{n}", call.attempts, call.child)
@@ -210,6 +213,8 @@ def test_it_comes_to_its_end(replayed, program):
             assert next(seen) == place
         elif step.kind == "race":
             assert next(seen) in names
+        elif step.kind == "patch":
+            assert next(seen) is True
         elif step.kind != "timer":
             assert next(seen) == names
     assert world.rewinds <= failures

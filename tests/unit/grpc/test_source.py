@@ -7,11 +7,23 @@ from typing import Any
 import pytest
 
 from durabletask.actions import CompleteOrchestration, ScheduleTask
-from durabletask.backend import OrchestrationResult, OrchestrationWorkItem, WorkerProfile
+from durabletask.backend import (
+    Capabilities,
+    OrchestrationResult,
+    OrchestrationWorkItem,
+    WorkerProfile,
+)
+from durabletask.errors import InvalidRequestError
 from durabletask.grpc.client.options import GrpcOptions
 from durabletask.grpc.client.source import GrpcWorkItemSource
 from durabletask.grpc.client.turns import Ticket, responses, turn_item
-from durabletask.grpc.convert import add_events, read_actions
+from durabletask.grpc.convert import add_events, failure_message, read_actions, read_failure
+from durabletask.grpc.extensions import (
+    VERSIONS,
+    capabilities_told,
+    tell_capabilities,
+    versions_told,
+)
 from durabletask.grpc.protocol import pb
 from durabletask.history import (
     EventRaised,
@@ -20,7 +32,8 @@ from durabletask.history import (
     TaskCompleted,
     TaskScheduled,
 )
-from durabletask.state import OrchestrationStatus
+from durabletask.state import FailureDetails, OrchestrationStatus
+from durabletask.versions import VersionRule
 
 STARTED = [OrchestratorStarted(5), ExecutionStarted("o", "i", "x", version="3")]
 
@@ -139,3 +152,56 @@ async def test_where_nothing_can_be_parked_the_turn_comes_again() -> None:
     taken.park(parked, "again")
     await taken._outbox.flush(5)
     assert [name for name, _ in silent.calls] == ["AbandonTaskOrchestratorWorkItem"]
+
+
+RULES = {
+    "none": (None, [], False),
+    "strict": (VersionRule(version="2", match="strict"), ["2"], True),
+    "strict, no version": (VersionRule(match="strict"), [""], True),
+    "current or older": (VersionRule(version="2", match="current_or_older"), [], True),
+    "fail": (VersionRule(version="2", match="strict", failure="fail"), [], False),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_versions_are_asked_for_as_far_as_the_protocol_can(name: str) -> None:
+    """**version-match** A list of versions can be sent to any server, a rule to those of ours."""
+    rule, listed, told = RULES[name]
+    profile = WorkerProfile(
+        orchestrations={"o": "code", "p": "code"},
+        activities=frozenset({"a"}),
+        max_orchestrations=1,
+        max_activities=1,
+        versions=rule,
+    )
+    connection: Any = Silent()
+    source = GrpcWorkItemSource(
+        connection, profile, GrpcOptions(), can_park=False, in_batches=False
+    )
+    filters = source._request.workItemFilters
+    assert [list(entry.versions) for entry in filters.orchestrations] == [listed, listed]
+    assert [list(entry.versions) for entry in filters.activities] == [[]]
+    extra = dict(source._extra)
+    assert versions_told(extra.get(VERSIONS)) == (rule if told else None)
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b'{"match": "newest"}', "[]"])
+def test_a_rule_that_cannot_be_read_is_refused(value: str | bytes) -> None:
+    """The call is, with a text that says what was wrong."""
+    with pytest.raises(InvalidRequestError, match=VERSIONS):
+        versions_told(value)
+
+
+def test_a_server_that_does_not_say_so_cannot_record_patches() -> None:
+    """**patch** Neither a server of others nor one that has never heard of them."""
+    assert not capabilities_told(None, "x").patches
+    assert not capabilities_told('{"rewind": true}', "x").patches
+    assert capabilities_told(tell_capabilities(Capabilities(name="y")), "x").patches
+
+
+def test_a_mismatch_has_the_name_that_the_protocol_gives_it() -> None:
+    """**version-match** There it is VersionMismatch, here an error of ours."""
+    ours = FailureDetails("durabletask.errors.VersionMismatchError", "no", non_retriable=True)
+    message = failure_message(ours)
+    assert message.errorType == "VersionMismatch"
+    assert read_failure(message) == ours

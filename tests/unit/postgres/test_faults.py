@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from durabletask.errors import BackendError, BackendUnavailableError, LaneFencedError
-from durabletask.postgres.faults import refused
+from durabletask.postgres.faults import CollisionError, refused
 
 PASSING = {
     "08006": "the connection broke",
@@ -12,8 +12,6 @@ PASSING = {
     "28P01": "check the user, the password",
     "3D000": "create the database",
     "3F000": "durabletask migrate",
-    "40001": "tried again",
-    "40P01": "tried again",
     "42501": "grant_access",
     "42883": "durabletask migrate",
     "42P01": "durabletask migrate",
@@ -47,6 +45,15 @@ def test_trouble_of_the_server(code: str, remedy: str) -> None:
     assert remedy in str(error)
     assert "its own words" in str(error) and "the place" in str(error)
     assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_two_transactions_that_met(code: str) -> None:
+    """**failure-infra** It is unavailable too, and a repetition need not wait."""
+    error = refused(answer(code), "the place")
+    assert type(error) is CollisionError
+    assert isinstance(error, BackendUnavailableError)
+    assert "tried again" in str(error)
 
 
 @pytest.mark.parametrize("code", NEVER)

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from durabletask.engine import Entity
 from durabletask.errors import (
     BackendUnavailableError,
     BackendUrlError,
@@ -25,6 +26,10 @@ from durabletask.errors import (
     SerializationError,
 )
 from durabletask.history import (
+    EntityCaller,
+    EntityLockRequested,
+    EntityOperationCalled,
+    EntityUnlockSent,
     EventRaised,
     ExecutionStarted,
     TaskFailed,
@@ -110,6 +115,46 @@ def test_a_saved_history_is_one_or_refused(text: str) -> None:
     except SerializationError:
         return
     assert parse_history(format_history(events), where="again") == events
+
+
+CALLER = EntityCaller("order", "x")
+REQUESTS = [
+    EntityOperationCalled(1, "@e@k", "add", "1", CALLER),
+    EntityLockRequested(2, ("@e@k", "@e@l"), 0, CALLER),
+    EntityUnlockSent(3, "@e@k", 2, CALLER, ("@e@l",)),
+]
+
+
+def remembering() -> str:
+    """What an entity writes down that has something of everything."""
+    entity = Entity()
+    entity.advanced(entity.plan([REQUESTS[1], *REQUESTS], 1), '"state"')
+    return entity.snapshot()
+
+
+@settings(max_examples=1000)
+@given(st.text(max_size=200) | mutilated(remembering().encode()).map(lambda b: b.decode("latin-1")))
+def test_a_memory_is_one_or_unreadable(text: str) -> None:
+    """**failure-infra** A damaged entity is trouble of the store, never a crash of the worker."""
+    try:
+        entity = Entity(text)
+    except BackendUnavailableError as error:
+        assert "the state of an entity" in str(error)
+    else:
+        entity.plan([], 10)
+
+
+@settings(max_examples=500)
+@given(st.lists(mutilated(b"") | st.sampled_from(REQUESTS).map(encode_event).flatmap(mutilated)))
+def test_an_entity_takes_whatever_can_be_read(bodies: list[bytes]) -> None:
+    """**failure-infra** A request that makes no sense does no harm to those who wait behind it."""
+    entity = Entity()
+    for body in bodies:
+        try:
+            event = decode_event(body)
+        except BackendUnavailableError:
+            continue
+        entity.advanced(entity.plan([event], 10), None)
 
 
 # --- texts -------------------------------------------------------------------------------------

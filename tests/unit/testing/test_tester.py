@@ -11,7 +11,9 @@ import pytest
 from durabletask import task
 from durabletask.errors import (
     ActivityNotRegisteredError,
+    ArgumentTypeError,
     ConfigurationError,
+    EntityNotRegisteredError,
     InstanceNotFoundError,
     InvalidRequestError,
     NonDeterminismError,
@@ -21,6 +23,7 @@ from durabletask.errors import (
 )
 from durabletask.history import TaskCompleted, TimerCreated, TimerFired
 from durabletask.state import OrchestrationStatus
+from durabletask.task import EntityId
 from durabletask.task import OrchestrationStatus as Status
 from durabletask.testing import OrchestrationTester
 from durabletask.worker import TaskHubWorker, WorkerOptions
@@ -481,3 +484,64 @@ async def test_an_outcome_is_in_the_history():
         history = await tester.history(state.instance_id)
     assert TaskCompleted(1, '"Hello Rome!"') in history
     assert (state.tags, state.version) == ({"kind": "test"}, "1.5")
+
+
+# --- entities ----------------------------------------------------------------------------------
+
+
+@task.entity
+class Alarm(task.DurableEntity):
+    """When it was rung."""
+
+    def ring(self, by: str) -> None:
+        if not by:
+            raise ValueError("nobody")
+        now = self.entity_context.current_utc_datetime
+        self.set_state([*self.get_state(list, []), f"{by} {now:%j}"])
+        if by == "twice":
+            again = EntityId("alarm", "other")
+            self.signal_entity(again, "ring", by[:2], signal_time=timedelta(days=1))
+
+
+ALARM = EntityId("alarm", "one")
+
+
+async def test_signals_to_entities_come_in_virtual_time():
+    async with OrchestrationTester() as tester:
+        tester.add_entity(Alarm)
+        assert await tester.entity(ALARM) is None
+        await tester.signal_entity(ALARM, "ring", "late", signal_time=timedelta(days=2))
+        at = datetime(2030, 1, 2, tzinfo=UTC)
+        await tester.signal_entity(ALARM, "ring", "twice", signal_time=at)
+        await tester.signal_entity(ALARM, "ring", "now")
+        state = await tester.entity(ALARM)
+        assert state is not None and state.state == ["now 001"]
+        await tester.advance(timedelta(days=3))
+        state = await tester.entity(ALARM)
+        assert state is not None and state.state == ["now 001", "twice 002", "late 003"]
+        other = await tester.entity(EntityId("alarm", "other"))
+        assert other is not None and other.get_state(list[str]) == ["tw 003"]
+
+
+async def test_a_client_is_told_what_is_no_entity_id():
+    async with OrchestrationTester() as tester:
+        tester.add_entity(Alarm)
+        with pytest.raises(ArgumentTypeError, match="signal_entity takes an EntityId, not Alarm"):
+            await tester.signal_entity(Alarm, "ring")
+        with pytest.raises(ArgumentTypeError, match=r"get_entity .* EntityId\.parse"):
+            await tester.client.get_entity("@alarm@one")
+        with pytest.raises(ArgumentTypeError, match="signal_time must be a datetime"):
+            await tester.signal_entity(ALARM, "ring", signal_time=3)
+        with pytest.raises(InvalidRequestError, match="signal_time must lie"):
+            await tester.client.signal_entity(ALARM, "ring", signal_time=timedelta.max)
+
+
+async def test_an_entity_without_code_is_told():
+    @task.orchestration
+    def call(ctx):
+        yield ctx.call_entity(EntityId("nobody", "n"), "get")
+
+    async with OrchestrationTester() as tester:
+        tester.add_orchestration(call)
+        with pytest.raises(EntityNotRegisteredError, match="'nobody'"):
+            await tester.run(call)

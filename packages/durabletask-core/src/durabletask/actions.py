@@ -15,6 +15,7 @@ from durabletask.state import FailureDetails, OrchestrationStatus
 
 __all__ = [
     "Action",
+    "ApplyPatch",
     "CallEntity",
     "CompleteOrchestration",
     "ContinueAsNew",
@@ -125,6 +126,12 @@ class StartOrchestration(msgspec.Struct, frozen=True, gc=False):
     start_at: int | None = None
 
 
+class ApplyPatch(msgspec.Struct, frozen=True, gc=False):
+    """Record that this execution takes the new path of a patch. No call, so it has no number."""
+
+    patch_id: str
+
+
 class CompleteOrchestration(msgspec.Struct, frozen=True, gc=False):
     """End the instance as COMPLETED, FAILED or TERMINATED."""
 
@@ -156,6 +163,7 @@ Action = (
     | SignalEntity
     | LockEntities
     | UnlockEntity
+    | ApplyPatch
     | CompleteOrchestration
     | ContinueAsNew
 )

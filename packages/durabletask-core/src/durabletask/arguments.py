@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from durabletask.entities import EntityId
 from durabletask.errors import ArgumentTypeError, InvalidRequestError
 from durabletask.state import OrchestrationQuery
 
-__all__ = ["check_type", "checked_query", "microseconds", "seconds"]
+__all__ = ["check_type", "checked_entity", "checked_query", "microseconds", "seconds"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,6 +21,19 @@ def check_type(value: object, kind: Any, what: str, wanted: str) -> None:
     """Raise ArgumentTypeError unless ``value`` is an instance of ``kind``."""
     if not isinstance(value, kind):
         raise ArgumentTypeError(f"{what} must be {wanted}, not {type(value).__name__}")
+
+
+def checked_entity(entity_id: object, call: str) -> str:
+    """The id as text. Raises ArgumentTypeError if ``call`` was given something else."""
+    if isinstance(entity_id, EntityId):
+        return str(entity_id)
+    given, instead = type(entity_id).__name__, 'EntityId("name", "key")'
+    if callable(entity_id):
+        given = getattr(entity_id, "__name__", given)
+        instead = "EntityId(name, key), where the name is its own and the key says which one"
+    elif isinstance(entity_id, str) and entity_id.startswith("@"):
+        instead = f"EntityId.parse({entity_id!r})"
+    raise ArgumentTypeError(f"{call} takes an EntityId, not {given}: write {instead}")
 
 
 def checked_query(query: OrchestrationQuery) -> OrchestrationQuery:
@@ -43,8 +57,11 @@ def checked_query(query: OrchestrationQuery) -> OrchestrationQuery:
         ) from None
 
 
-def microseconds(start_at: datetime | timedelta | None) -> int | None:
+def microseconds(start_at: datetime | timedelta | None, what: str = "start_at") -> int | None:
     """An instant, or a time from now, in microseconds since the epoch. A naive one means UTC.
+
+    Args:
+        what: how errors call it.
 
     Raises:
         ArgumentTypeError: it is neither.
@@ -52,13 +69,13 @@ def microseconds(start_at: datetime | timedelta | None) -> int | None:
     """
     if start_at is None:
         return None
-    check_type(start_at, datetime | timedelta, "start_at", "a datetime or a timedelta")
+    check_type(start_at, datetime | timedelta, what, "a datetime or a timedelta")
     if isinstance(start_at, timedelta):
         try:
             start_at = datetime.now(UTC) + start_at
         except OverflowError:
             raise InvalidRequestError(
-                f"start_at must lie between the years 1 and 9999, not {start_at} from now"
+                f"{what} must lie between the years 1 and 9999, not {start_at} from now"
             ) from None
     if start_at.tzinfo is None:
         start_at = start_at.replace(tzinfo=UTC)

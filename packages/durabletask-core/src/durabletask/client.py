@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from durabletask.arguments import check_type, checked_query, microseconds, seconds
+from durabletask.arguments import check_type, checked_entity, checked_query, microseconds, seconds
 from durabletask.backend import ReusePolicy, StartRequest
 from durabletask.entities import EntityId, EntityPage, EntityQuery, EntityState
 from durabletask.errors import ArgumentTypeError, BackendClosedError
@@ -45,6 +45,8 @@ class TaskHubClient:
         backend: a Backend object built by hand, instead of a URL.
         task_hub_name: the task hub, if the URL does not name one.
         data_converter: turns inputs and outputs into JSON and back.
+        default_version: version of instances that are started without one and have none in their
+            decorator.
 
     Raises:
         BackendUrlError, BackendNotFoundError, ConfigurationError: the URL or backend is unusable.
@@ -64,10 +66,13 @@ class TaskHubClient:
         backend: Backend | None = None,
         task_hub_name: str | None = None,
         data_converter: DataConverter = DEFAULT_CONVERTER,
+        default_version: str | None = None,
     ) -> None:
         check_type(data_converter, DataConverter, "data_converter", "a DataConverter object")
+        check_type(default_version, str | None, "default_version", "text or None")
         self._shared = SharedBackend(url, backend=backend, task_hub_name=task_hub_name)
         self._converter = data_converter
+        self._default_version = default_version
         self._held: _Held | None = None
         self._closed = False
 
@@ -131,7 +136,8 @@ class TaskHubClient:
             input: any value the data converter can write.
             instance_id: 1 to 256 characters; None chooses one.
             start_at: not before this instant (naive means UTC), or this much from now.
-            version: what ``ctx.version`` shows; None takes the decorator's.
+            version: what ``ctx.version`` shows; None takes the decorator's, else the client's
+                ``default_version``.
             tags: text to text, kept with the instance and usable in queries.
             reuse_id_policy: what to do if the id is taken; None refuses.
             connection: start it as part of the transaction that is open on this connection to the
@@ -153,11 +159,13 @@ class TaskHubClient:
             check_type(version, str, "version", "text or None")
         if reuse_id_policy is not None:
             check_type(reuse_id_policy, ReusePolicy, "reuse_id_policy", "a ReusePolicy or None")
+        if version is None:
+            version = self._default_version if own_version is None else own_version
         request = StartRequest(
             name=name,
             instance_id=instance_id,
             input=self._converter.serialize(input, where=f"the input of orchestration {name!r}"),
-            version=version if version is not None else own_version,
+            version=version,
             tags=None if tags is None else checked_tags(tags) or None,
             start_at=microseconds(start_at),
             reuse=reuse_id_policy or _REFUSE,
@@ -309,13 +317,14 @@ class TaskHubClient:
             SerializationError, PayloadTooLargeError, InvalidRequestError, ArgumentTypeError:
                 nothing was written.
         """
-        check_type(entity_id, EntityId, "entity_id", "an EntityId")
+        target = checked_entity(entity_id, "signal_entity")
         text = self._converter.serialize(
-            input, where=f"the input of operation {operation!r} of entity '{entity_id}'"
+            input, where=f"the input of operation {operation!r} of entity {target!r}"
         )
+        at = microseconds(signal_time, "signal_time")
         async with self._backend() as backend:
             backend.capabilities.require("entities")
-            await backend.signal_entity(str(entity_id), operation, text, microseconds(signal_time))
+            await backend.signal_entity(target, operation, text, at)
 
     async def get_entity(
         self, entity_id: EntityId, *, include_state: bool = True
@@ -325,10 +334,10 @@ class TaskHubClient:
         Raises:
             CapabilityError: the backend has no entities.
         """
-        check_type(entity_id, EntityId, "entity_id", "an EntityId")
+        target = checked_entity(entity_id, "get_entity")
         async with self._backend() as backend:
             backend.capabilities.require("entities")
-            state = await backend.get_entity(str(entity_id), include_state=include_state)
+            state = await backend.get_entity(target, include_state=include_state)
         return None if state is None else msgspec.structs.replace(state, converter=self._converter)
 
     async def query_entities(self, query: EntityQuery | None = None) -> EntityPage:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.versions import named_version
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -43,6 +45,7 @@ __all__ = [
     "TaskCancelledError",
     "TaskFailedError",
     "UnknownCommitError",
+    "VersionMismatchError",
     "WorkerStateError",
 ]
 
@@ -181,6 +184,19 @@ class EntityNotRegisteredError(DurableTaskError):
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.name = name
         super().__init__(_unregistered("entity", name, known))
+
+
+class VersionMismatchError(DurableTaskError):
+    """A worker that fails instances of versions it does not take has met one."""
+
+    def __init__(self, name: str, version: str | None, own: str | None, match: str) -> None:
+        self.name = name
+        self.version = version
+        super().__init__(
+            f"orchestration {name!r} has {named_version(version)}, which a worker that has "
+            f"{named_version(own)} does not take (match_strategy {match!r}). Let workers of its "
+            "version run beside this one, with failure_strategy='reject', and start it anew"
+        )
 
 
 def _unregistered(kind: str, name: str, known: Iterable[str]) -> str:

@@ -24,6 +24,8 @@ class DurableTaskSchedulerClient(TaskHubClient):
         credential: a credential of azure-identity, plain or async; it replaces the connection
             string's Authentication.
         data_converter: turns inputs and outputs into JSON and back.
+        default_version: version of instances that are started without one and have none in their
+            decorator.
         connection: limits of the connection, see :class:`durabletask.grpc.GrpcOptions`.
 
     Raises:
@@ -38,12 +40,15 @@ class DurableTaskSchedulerClient(TaskHubClient):
         endpoint: str | None = None,
         credential: Any = None,
         data_converter: DataConverter = DEFAULT_CONVERTER,
+        default_version: str | None = None,
         **connection: Any,
     ) -> None:
         backend = scheduler_backend(
             connection_string, task_hub_name, endpoint, credential, connection
         )
-        super().__init__(backend=backend, data_converter=data_converter)
+        super().__init__(
+            backend=backend, data_converter=data_converter, default_version=default_version
+        )
 
     def __repr__(self) -> str:
         return f"DurableTaskSchedulerClient({self._shared!r})"

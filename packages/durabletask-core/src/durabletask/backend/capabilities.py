@@ -22,6 +22,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         rewind, restart: those client calls work.
         entities: entities can be registered with workers, and called, signalled and read.
         parking: an instance can be set aside with a reason instead of failing.
+        patches: histories can record that an orchestrator has taken the new path of a patch
+            (``ctx.is_patched``). Every store can: the core writes its histories.
         transactional_start: an instance can be started inside a transaction of the caller's.
         max_payload_bytes: largest payload, in bytes of UTF-8 JSON.
     """
@@ -36,6 +38,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     restart: bool = False
     entities: bool = False
     parking: bool = True
+    patches: bool = True
     transactional_start: bool = False
     max_payload_bytes: int = 16 * 1024 * 1024
 

@@ -12,6 +12,7 @@ import msgspec
 from durabletask.actions import Action, EntityAction
 from durabletask.history import EntityOperationCalled, EntityOperationSignaled, HistoryEvent
 from durabletask.state import FailureDetails
+from durabletask.versions import VersionRule
 
 __all__ = [
     "ActivityResult",
@@ -149,6 +150,9 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
         any_name: orchestrations and activities of every name are taken, whatever the above says.
         any_entity: entities of every name are.
         code: with these two, the fingerprint of all its code.
+        versions: which versions of orchestrations are taken; None takes all. A source need not
+            hand out what the rule rejects; a worker that gets it all the same abandons it. What the
+            rule fails is handed out, and the worker fails it.
         max_orchestrations, max_activities: work items handed out and not yet handed back; entities
             count as orchestrations.
         unregistered_grace: seconds after which work whose name no worker knows fails.
@@ -165,3 +169,4 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     entities: dict[str, str] = {}
     any_entity: bool = False
+    versions: VersionRule | None = None

@@ -160,6 +160,11 @@ def _refusal(yielded: object) -> Task[Any]:
 
 def _instead(yielded: object) -> str:
     """What was probably meant."""
+    if yielded is None:
+        return (
+            "leave out a bare yield, and the yield before a call that gives nothing to wait for, "
+            "such as signal_entity or send_event"
+        )
     if isinstance(yielded, (list, tuple, set)) and any(isinstance(one, Task) for one in yielded):
         return "write task.when_all(...) around several tasks"
     if inspect.isgenerator(yielded):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.actions import CreateSubOrchestration, ScheduleTask
 from durabletask.errors import TaskFailedError
-from durabletask.task import EntityLock
+from durabletask.task import EntityLockTask
 from durabletask.task._tasks import CompletableTask
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class EntityCall(CompletableTask[Any]):
         )
 
 
-class LockCall(CompletableTask[EntityLock]):
+class LockCall(EntityLockTask):
     """A request for the lock of several entities."""
 
     __slots__ = ("entities", "task_id")

@@ -16,6 +16,7 @@ from durabletask.actions import (
     SendEvent,
     SignalEntity,
 )
+from durabletask.arguments import checked_entity
 from durabletask.engine.call import (
     ActivityCall,
     ChildCall,
@@ -31,11 +32,12 @@ from durabletask.engine.critical_section import CriticalSection, checked_set
 from durabletask.engine.delivery import deliver
 from durabletask.engine.log import ReplaySafeLogger
 from durabletask.engine.retry import Retry
-from durabletask.engine.target import ACTIVITIES, ORCHESTRATIONS, checked_entity
+from durabletask.engine.target import ACTIVITIES, ORCHESTRATIONS
 from durabletask.errors import ArgumentTypeError
 from durabletask.limits import check_instance_id, check_text, checked_tags
 from durabletask.task import (
     CompletableTask,
+    EntityLockTask,
     EventTask,
     OrchestrationContext,
     RetryPolicy,
@@ -46,10 +48,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime, timedelta
 
+    from durabletask.backend.capabilities import Capabilities
     from durabletask.engine.ledger import Ledger
     from durabletask.entities import EntityId
     from durabletask.history import ExecutionStarted
-    from durabletask.task import EntityLock, Task
+    from durabletask.task import Task
 
 __all__ = ["Continuation", "RuntimeContext"]
 
@@ -71,6 +74,7 @@ class RuntimeContext(OrchestrationContext):
     """Turns calls into actions while live, and into expectations while replaying."""
 
     __slots__ = (
+        "_capabilities",
         "_child_stem",
         "_default_version",
         "_ledger",
@@ -82,11 +86,16 @@ class RuntimeContext(OrchestrationContext):
     )
 
     def __init__(
-        self, ledger: Ledger, started: ExecutionStarted, default_version: str | None
+        self,
+        ledger: Ledger,
+        started: ExecutionStarted,
+        default_version: str | None,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self._ledger = ledger
         self._started = started
         self._default_version = default_version
+        self._capabilities = capabilities
         self._child_stem: str | None = None
         self._logger: ReplaySafeLogger | None = None
         self._random: random.Random | None = None
@@ -279,6 +288,8 @@ class RuntimeContext(OrchestrationContext):
             ledger.unconfirmed[number] = call
         if ledger.section is not None:
             ledger.section.called(target, number)
+        if ledger.operations is None:
+            ledger.operations = {}
         ledger.operations[number] = call
         return call
 
@@ -309,21 +320,20 @@ class RuntimeContext(OrchestrationContext):
         if ledger.replaying:
             ledger.unconfirmed[number] = SentSignal(target, operation)
 
-    def lock_entities(self, entity_ids: Iterable[EntityId]) -> Task[EntityLock]:
+    def lock_entities(self, entity_ids: Iterable[EntityId]) -> EntityLockTask:
         entities = checked_set(entity_ids)
         ledger = self._ledger
         if ledger.closed:
-            return CompletableTask()
+            return EntityLockTask()
         if ledger.section is not None:
             ledger.section.refuse_nesting()
         ledger.number = number = ledger.number + 1
         call = LockCall(number, entities)
-        ledger.section = CriticalSection(number, entities)
+        ledger.section = CriticalSection(call)
         if ledger.replaying:
             ledger.unconfirmed[number] = call
         else:
             ledger.actions[number] = LockEntities(number, entities)
-        ledger.locks[number] = call
         return call
 
     # --- what needs no waiting -----------------------------------------------------------------
@@ -364,6 +374,12 @@ class RuntimeContext(OrchestrationContext):
         text = ledger.converter.serialize(custom_status, where=where)
         if not ledger.replaying:
             ledger.custom_status = text
+
+    def is_patched(self, patch_id: str) -> bool:
+        check_text(patch_id, "the id of a patch")
+        if self._capabilities is not None:
+            self._capabilities.require("patches")
+        return self._ledger.ask_for_patch(patch_id)
 
     # --- deterministic chance and quiet logs ---------------------------------------------------
 

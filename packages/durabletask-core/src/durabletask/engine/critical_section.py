@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.actions import UnlockEntity
-from durabletask.engine.call import SentUnlock
-from durabletask.engine.target import checked_entity
+from durabletask.arguments import checked_entity
+from durabletask.engine.call import LockCall, SentUnlock
 from durabletask.errors import ArgumentTypeError, EntityLockError, InvalidRequestError
 from durabletask.task import EntityLock
+from durabletask.task._tasks import COMPLETED
 
 if TYPE_CHECKING:
     from durabletask.engine.ledger import Ledger
@@ -47,22 +48,24 @@ class CriticalSection:
     """One lock, from the request to the release.
 
     Attributes:
-        lock_id: number of the request.
         entities: sorted.
     """
 
-    __slots__ = ("_calls", "_is_held", "entities", "lock_id")
+    __slots__ = ("_calls", "_is_held", "_request", "entities")
 
-    def __init__(self, lock_id: int, entities: tuple[str, ...]) -> None:
-        self.lock_id = lock_id
-        self.entities = entities
+    def __init__(self, request: LockCall) -> None:
+        self.entities = request.entities
+        self._request = request
         self._is_held = False
         self._calls: dict[str, int] = {}
 
-    def granted(self, ledger: Ledger) -> EntityLock:
-        """All entities are held from now on."""
+    def grant(self, ledger: Ledger, lock_id: int) -> bool:
+        """All entities of this request are held from now on; False if it is not the one."""
+        if self._is_held or self._request.task_id != lock_id:
+            return False
         self._is_held = True
-        return EntityLock(lambda: self._leave(ledger))
+        self._request._settle(COMPLETED, EntityLock(lambda: self._leave(ledger)))
+        return True
 
     def _leave(self, ledger: Ledger) -> None:
         """Give the entities up, each by a message of its own."""
@@ -74,7 +77,7 @@ class CriticalSection:
             if ledger.replaying:
                 ledger.unconfirmed[number] = SentUnlock(entity_id)
             else:
-                ledger.actions[number] = UnlockEntity(number, entity_id, self.lock_id)
+                ledger.actions[number] = UnlockEntity(number, entity_id, self._request.task_id)
 
     # --- the rules -----------------------------------------------------------------------------
 

@@ -11,12 +11,13 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from durabletask.actions import EntityAction, SignalEntity, StartOrchestration
+from durabletask.arguments import checked_entity
 from durabletask.backend.workitem import EntityResult, OperationResult
 from durabletask.engine.clock import due_at, from_micros
 from durabletask.engine.failure import failure_of
-from durabletask.engine.target import ORCHESTRATIONS, checked_entity
+from durabletask.engine.target import ORCHESTRATIONS
 from durabletask.entities import EntityId
-from durabletask.errors import EntityOperationError, SerializationError
+from durabletask.errors import ArgumentTypeError, EntityOperationError, SerializationError
 from durabletask.history import EntityOperationCalled
 from durabletask.limits import check_instance_id, check_text, checked_tags
 from durabletask.serialization import DEFAULT_CONVERTER
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from durabletask.serialization import DataConverter
 
 __all__ = ["RuntimeEntityContext", "run_entity"]
+
+_VALUES = (int, float, list, dict, tuple, set)
+"""Whose values are no types, but defaults that came too early."""
 
 
 async def run_entity(
@@ -164,6 +168,11 @@ class RuntimeEntityContext(EntityContext):
         return from_micros(self._item.started_at)
 
     def get_state(self, type: Any = None, default: Any = None) -> Any:
+        if isinstance(type, _VALUES):
+            raise ArgumentTypeError(
+                f"get_state takes a type first, and then what is given if there is no state: write "
+                f"get_state({type.__class__.__name__}, {type!r}), not get_state({type!r})"
+            )
         if self.text is None:
             return default
         where = f"the state of entity '{self._entity_id}'"

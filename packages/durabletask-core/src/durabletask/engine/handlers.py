@@ -42,6 +42,7 @@ from durabletask.history import (
     ExecutionSuspended,
     ExecutionTerminated,
     OrchestratorStarted,
+    PatchApplied,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -274,18 +275,16 @@ def operation_failed(session: OrchestrationSession, event: EntityOperationFailed
 
 def _answered(session: OrchestrationSession, task_id: int) -> EntityCall | None:
     ledger = session.ledger
-    call = ledger.operations.pop(task_id, None)
+    call = ledger.operations.pop(task_id, None) if ledger.operations else None
     if call is not None and ledger.section is not None:
         ledger.section.answered(call.entity_id, task_id)
     return call
 
 
 def lock_granted(session: OrchestrationSession, event: EntityLockGranted) -> None:
-    ledger = session.ledger
-    call = ledger.locks.pop(event.task_id, None)
-    if call is None or ledger.section is None:
+    section = session.ledger.section
+    if section is None or not section.grant(session.ledger, event.task_id):
         return unknown(session, event)
-    call._settle(COMPLETED, ledger.section.granted(ledger))
     if session.body.awaiting._status:
         session.advance()
 
@@ -389,6 +388,7 @@ _FRAME: Table = {
     EntityUnlockSent: unlock_sent,
     ExecutionTerminated: terminated,
     ExecutionRewound: execution_rewound,
+    PatchApplied: ignored,  # all of them were looked up before replay began
     ExecutionCompleted: execution_completed,
     ContinuedAsNew: continued_as_new,
 }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from durabletask.actions import Action, CreateTimer
-from durabletask.engine.call import ActivityCall, ChildCall, EntityCall, LockCall
+from durabletask.actions import Action, ApplyPatch, CreateTimer
+from durabletask.engine.call import ActivityCall, ChildCall, EntityCall
 from durabletask.engine.critical_section import CriticalSection
 from durabletask.engine.external_events import ExternalEvents
 from durabletask.serialization import DataConverter
@@ -35,9 +35,11 @@ class Ledger(msgspec.Struct, eq=False):
         actions: what this live turn asks for, by number, in order.
         unconfirmed: what this replayed turn has asked for and its history has yet to confirm. One
             turn is replayed or live as a whole, so only one of these two is ever filled.
-        activities, children, timers, operations, locks: who waits for the completion of which
-            number.
+        activities, children, timers: who waits for the completion of which number.
+        operations: likewise, for calls of entities; None if there were none yet, as mostly.
         section: the critical section that is asked for or held, if there is one.
+        patches: the answers that ``is_patched`` has given, by id, once there are any.
+        applied: ids of the patches that the committed history has recorded.
         external: the events and who waits for them, once there are any; see ``events``.
         custom_status: JSON text or None if set in this turn.
     """
@@ -56,9 +58,10 @@ class Ledger(msgspec.Struct, eq=False):
     activities: dict[int, ActivityCall] = {}
     children: dict[int, ChildCall] = {}
     timers: dict[int, Any] = {}
-    operations: dict[int, EntityCall] = {}
-    locks: dict[int, LockCall] = {}
+    operations: dict[int, EntityCall] | None = None
     section: CriticalSection | None = None
+    patches: dict[str, bool] | None = None
+    applied: frozenset[str] = frozenset()
     external: ExternalEvents | None = None
     custom_status: str | UnsetType | None = UNSET
 
@@ -76,6 +79,24 @@ class Ledger(msgspec.Struct, eq=False):
             self.unconfirmed[number] = timer
         else:
             self.actions[number] = CreateTimer(number, fire_at)
+
+    def ask_for_patch(self, patch_id: str) -> bool:
+        """Rule *patch*: the answer to the first question of this execution holds for all of them.
+
+        In a live turn it is yes, which history then records; in one that is replayed it is what
+        history has recorded anywhere. So a question that old code did not ask, in a turn that old
+        code has made, is answered no, here and in every later turn.
+        """
+        if self.patches is None:
+            self.patches = {}
+        answer = self.patches.get(patch_id)
+        if answer is None and not self.closed:
+            is_new = patch_id not in self.applied
+            answer = self.patches[patch_id] = not (is_new and self.replaying)
+            if is_new and answer:
+                # Calls have the positive numbers.
+                self.actions[-len(self.patches)] = ApplyPatch(patch_id)
+        return bool(answer)
 
     def drop_timer(self, number: int) -> None:
         """Forget a timer: unsent in this turn it is never sent, else its firing is ignored."""

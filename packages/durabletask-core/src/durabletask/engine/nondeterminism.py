@@ -44,7 +44,7 @@ END = 0
 _HINT = (
     "An orchestrator must do the same at every replay. Take time and chance from the context "
     "(current_utc_datetime, random, new_uuid), leave I/O to activities, and do not change the "
-    "code under running instances: give the new code a new name or version."
+    "code under running instances: ask ctx.is_patched, or give the new code a new name or version."
 )
 
 _RECORDED: dict[type, Callable[[Any], str]] = {

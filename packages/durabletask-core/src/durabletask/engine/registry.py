@@ -30,6 +30,7 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_SPREAD = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -209,19 +210,7 @@ class Registry:
             raise RegistrationError(
                 f"the name {lowered!r} is taken by {holder.source!r}: give {entity!r} another name="
             )
-        operations: dict[str, OperationShape] = {}
-        whole: OperationShape | None = None
-        if isinstance(entity, type):
-            operations = _operations(entity, definition)
-            fingerprint = " ".join(
-                fingerprint_of(operations[operation].function) for operation in sorted(operations)
-            )
-        else:
-            whole = _operation(entity, definition)
-            fingerprint = fingerprint_of(entity)
-        self._entities[lowered] = EntityRegistration(
-            lowered, entity, operations, whole, fingerprint
-        )
+        self._entities[lowered] = _entity(entity, definition)
         return entity
 
     def orchestration(self, wanted: str | Callable[..., Any]) -> OrchestrationRegistration:
@@ -249,6 +238,15 @@ class Registry:
             raise ActivityNotRegisteredError(name, self._activities) from None
 
 
+def _entity(source: Callable[..., Any], definition: Definition) -> EntityRegistration:
+    if not isinstance(source, type):
+        whole = _operation(source, definition)
+        return EntityRegistration(definition.name, source, {}, whole, fingerprint_of(source))
+    operations = _operations(source, definition)
+    codes = [fingerprint_of(operations[name].function) for name in sorted(operations)]
+    return EntityRegistration(definition.name, source, operations, None, " ".join(codes))
+
+
 def _operations(kind: type, definition: Definition) -> dict[str, OperationShape]:
     """The public methods of an entity's class by name, and by name in lower case."""
     if not issubclass(kind, DurableEntity):
@@ -256,25 +254,38 @@ def _operations(kind: type, definition: Definition) -> dict[str, OperationShape]
             f"the entity {definition.name!r} is the class {kind.__qualname__}, which must derive "
             "from task.DurableEntity"
         )
+    _check_made_from_nothing(kind, definition)
     operations: dict[str, OperationShape] = {}
     for name in dir(kind):
-        method = getattr(kind, name)
         own = name == "delete" or not hasattr(DurableEntity, name)
+        method = inspect.getattr_static(kind, name)  # not what a staticmethod gives
         if own and not name.startswith("_") and inspect.isfunction(method):
             where = msgspec.structs.replace(definition, name=f"{definition.name}.{name}")
-            operations[name] = _operation(method, where)
+            operations[name] = _operation(method, where, is_method=True)
     for name, shape in [*operations.items()]:
         operations.setdefault(name.lower(), shape)
     return operations
 
 
-def _operation(function: Callable[..., Any], definition: Definition) -> OperationShape:
+def _check_made_from_nothing(kind: type, definition: Definition) -> None:
+    """Raise if objects of the class are not made without arguments."""
+    parameters = inspect.signature(kind).parameters.values()
+    if any(p.default is p.empty and p.kind not in _SPREAD for p in parameters):
+        raise RegistrationError(
+            f"the class of entity {definition.name!r} is called without arguments for every "
+            f"operation, but it takes {inspect.signature(kind)}: keep in the state what is to last"
+        )
+
+
+def _operation(
+    function: Callable[..., Any], definition: Definition, *, is_method: bool = False
+) -> OperationShape:
     if inspect.isgeneratorfunction(function):
         raise RegistrationError(
             f"{definition.name!r} is a generator, which an operation of an entity cannot be: "
             "return the result"
         )
-    takes_input, has_default = _shape(function, definition)
+    takes_input, has_default = _shape(function, definition, is_method=is_method)
     return OperationShape(function, input_type_of(function), takes_input, has_default)
 
 
@@ -286,10 +297,15 @@ def _name_of(known: Mapping[str, Any], function: Callable[..., Any]) -> str:
 
 
 def _definition(function: object, kind: str, name: Any) -> Definition:
+    if isinstance(function, DurableEntity):
+        raise RegistrationError(
+            f"add_{kind} was given an object of the class {type(function).__name__}: register the "
+            "class itself with add_entity, for there is a new object for every operation"
+        )
     if not callable(function):
         raise RegistrationError(
-            f"add_{kind} takes a function, not {type(function).__name__}: pass the function "
-            "itself, without calling it"
+            f"add_{kind} takes a {'class or ' if kind == 'entity' else ''}function, not "
+            f"{type(function).__name__}: pass the function itself, without calling it"
         )
     if name is not None:
         if not isinstance(name, str) or not name.strip():
@@ -304,6 +320,8 @@ def _definition(function: object, kind: str, name: Any) -> Definition:
             f"{definition.name!r} is marked @task.{definition.kind}: register it with "
             f"add_{definition.kind}"
         )
+    if kind != "entity" and isinstance(function, type) and issubclass(function, DurableEntity):
+        raise RegistrationError(f"{definition.name!r} is an entity: register it with add_entity")
     return definition
 
 
@@ -328,7 +346,9 @@ def _is_taken(known: Mapping[str, Any], definition: Definition, function: object
     )
 
 
-def _shape(function: Callable[..., Any], definition: Definition) -> tuple[bool, bool]:
+def _shape(
+    function: Callable[..., Any], definition: Definition, *, is_method: bool = False
+) -> tuple[bool, bool]:
     """Whether the function takes an input, and whether it may be left out."""
     if inspect.isasyncgenfunction(function):
         raise RegistrationError(
@@ -351,9 +371,13 @@ def _shape(function: Callable[..., Any], definition: Definition) -> tuple[bool, 
         if p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is empty
     ]
     if not (positional or spread) or demanded:
+        wanted, remedy = "(ctx) or (ctx, input)", ""
+        if is_method:
+            wanted = "(self) or (self, input)"
+            remedy = ". If it is no operation, let its name begin with an underscore"
         raise RegistrationError(
-            f"{definition.name!r} must take (ctx) or (ctx, input), but it takes "
-            f"{inspect.signature(function)}"
+            f"{definition.name!r} must take {wanted}, but it takes "
+            f"{inspect.signature(function)}{remedy}"
         )
     if positional and positional[0].annotation in _DATA:
         raise RegistrationError(

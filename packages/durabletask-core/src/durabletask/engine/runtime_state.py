@@ -13,6 +13,7 @@ import msgspec
 
 from durabletask.actions import (
     Action,
+    ApplyPatch,
     CallEntity,
     CompleteOrchestration,
     ContinueAsNew,
@@ -40,6 +41,7 @@ from durabletask.history import (
     ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
+    PatchApplied,
     SubOrchestrationInstanceCreated,
     TaskCompleted,
     TaskFailed,
@@ -180,6 +182,10 @@ def _ask(outcome: TurnOutcome, entity_id: str, event: EntityRequest) -> None:
     outcome.asked = _add(outcome.asked, (entity_id, event))
 
 
+def _apply_patch(outcome: TurnOutcome, action: ApplyPatch) -> None:
+    outcome.events.append(PatchApplied(action.patch_id))
+
+
 def _complete(outcome: TurnOutcome, action: CompleteOrchestration) -> None:
     outcome.events.append(ExecutionCompleted(action.status.value, action.result, action.failure))
     outcome.completion = action
@@ -200,6 +206,7 @@ _APPLY: dict[type, Callable[[TurnOutcome, Any], None]] = {
     SignalEntity: _signal_entity,
     LockEntities: _lock_entities,
     UnlockEntity: _unlock_entity,
+    ApplyPatch: _apply_patch,
     CompleteOrchestration: _complete,
     ContinueAsNew: _continue_as_new,
 }

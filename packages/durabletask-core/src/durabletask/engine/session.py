@@ -17,6 +17,7 @@ from durabletask.engine.ledger import Ledger
 from durabletask.engine.nondeterminism import END
 from durabletask.engine.termination import result_of_termination
 from durabletask.errors import NonDeterminismError, SerializationError, WorkerStateError
+from durabletask.history import PatchApplied
 from durabletask.serialization import DEFAULT_CONVERTER
 from durabletask.state import OrchestrationStatus
 from durabletask.task import Task
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from durabletask.actions import Action
+    from durabletask.backend.capabilities import Capabilities
     from durabletask.engine.body import Ending
     from durabletask.engine.handlers import Table
     from durabletask.engine.registry import OrchestrationRegistration
@@ -46,6 +48,8 @@ class OrchestrationSession:
         registration: the orchestrator.
         converter: makes text of values and back.
         default_version: version of sub-orchestrations that are called without one.
+        capabilities: of the backend, as far as orchestrators may ask for what some lack; None is
+            all of that.
 
     Attributes:
         instance_id, execution_id: of the execution; empty before its first event was applied.
@@ -54,6 +58,7 @@ class OrchestrationSession:
     """
 
     __slots__ = (
+        "_capabilities",
         "_context",
         "_converter",
         "_default_version",
@@ -74,10 +79,12 @@ class OrchestrationSession:
         converter: DataConverter = DEFAULT_CONVERTER,
         *,
         default_version: str | None = None,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self.registration = registration
         self._converter = converter
         self._default_version = default_version
+        self._capabilities = capabilities
         self._begin()
 
     def _begin(self, careful: bool = False) -> None:
@@ -125,6 +132,10 @@ class OrchestrationSession:
             raise
 
     def _replay(self, history: Sequence[HistoryEvent]) -> None:
+        # All of them first: a question may be answered in an earlier turn than it was asked in.
+        applied = [event.patch_id for event in history if isinstance(event, PatchApplied)]
+        if applied:
+            self.ledger.applied = frozenset(applied)
         self.apply(history)
         check_all_confirmed(self)
 
@@ -181,7 +192,9 @@ class OrchestrationSession:
         if self._context is not None:
             return
         self.instance_id, self.execution_id = started.instance_id, started.execution_id
-        self._context = context = RuntimeContext(self.ledger, started, self._default_version)
+        self._context = context = RuntimeContext(
+            self.ledger, started, self._default_version, self._capabilities
+        )
         registration = self.registration
         arguments: tuple[Any, ...] = (context,)
         if registration.takes_input and not (started.input is None and registration.has_default):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from durabletask.entities import EntityId
 from durabletask.errors import ArgumentTypeError
 from durabletask.limits import check_text
 from durabletask.serialization import result_type_of
@@ -15,7 +14,7 @@ from durabletask.task._decorators import definition_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ACTIVITIES", "ORCHESTRATIONS", "Target", "Targets", "checked_entity"]
+__all__ = ["ACTIVITIES", "ORCHESTRATIONS", "Target", "Targets"]
 
 # Names made up at run time must not fill the memory.
 _LARGEST = 4096
@@ -88,13 +87,3 @@ class Targets(dict["str | Callable[..., Any]", Target]):
 
 ACTIVITIES = Targets("activity", "call_activity")
 ORCHESTRATIONS = Targets("orchestration", "call_sub_orchestration")
-
-
-def checked_entity(entity_id: object, call: str) -> str:
-    """The id as text. Raises ArgumentTypeError if ``call`` was given something else."""
-    if not isinstance(entity_id, EntityId):
-        raise ArgumentTypeError(
-            f"{call} takes an EntityId, not {type(entity_id).__name__}: write "
-            'EntityId("name", "key")'
-        )
-    return str(entity_id)

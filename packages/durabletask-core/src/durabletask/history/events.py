@@ -43,6 +43,7 @@ __all__ = [
     "ExecutionTerminated",
     "HistoryEvent",
     "OrchestratorStarted",
+    "PatchApplied",
     "SubOrchestrationInstanceCompleted",
     "SubOrchestrationInstanceCreated",
     "SubOrchestrationInstanceFailed",
@@ -203,6 +204,12 @@ class ExecutionRewound(_Event, frozen=True, tag=18):
     reason: str | None = None
 
 
+class PatchApplied(_Event, frozen=True, tag=19):
+    """The orchestrator asked for the patch in a live turn, and has taken the new path since."""
+
+    patch_id: str
+
+
 # --- entities ------------------------------------------------------------------------------------
 
 
@@ -341,6 +348,7 @@ HistoryEvent = (
     | ExecutionCompleted
     | ContinuedAsNew
     | ExecutionRewound
+    | PatchApplied
     | EntityOperationCalled
     | EntityOperationSignaled
     | EntityOperationCompleted

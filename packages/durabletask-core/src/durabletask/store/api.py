@@ -141,9 +141,9 @@ class Store(ABC):
         """Read the inboxes of owned instances, and claim due instances and activities.
 
         An instance is due if nobody owns it, it is neither parked nor finished, its name is in the
-        interest, its ``start_at`` is past, and it is busy, without a turn in this execution, or
-        has a visible message. A visible urgent message makes it due whatever its name and
-        ``start_at``. Oldest due first.
+        interest, its version is not refused there, its ``start_at`` is past, and it is busy,
+        without a turn in this execution, or has a visible message. A visible urgent message makes
+        it due whatever its name, version and ``start_at``. Oldest due first.
 
         Raises:
             LaneFencedError: the lane was taken over; nothing was claimed.
@@ -237,8 +237,9 @@ class Store(ABC):
     async def purge_idle(self, instance_ids: Sequence[str]) -> int:
         """Delete those of the ids that are PENDING and wait for nothing. Returns how many.
 
-        That is: they have had a turn, nobody owns them, they are neither busy nor parked, and no
-        message is there for them, visible or not. For stores that declare ``entities``.
+        That is: they have had a turn in their execution, nobody owns them, they are neither busy
+        nor parked, no message is there for them, visible or not, and no activity is queued. Each
+        is looked at and deleted in one step. For stores that declare ``entities``.
 
         Raises:
             CapabilityError: the store lacks it.

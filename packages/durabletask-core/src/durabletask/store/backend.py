@@ -196,7 +196,7 @@ class StoreBackend(Backend):
         if request.start_at is not None and request.start_at > now:
             return None
         for source in self._hub.sources:
-            if source.has_room_for(request.name):
+            if source.has_room_for(request.name, request.version):
                 return source
         return None
 

@@ -50,7 +50,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         execution_id: deliver only while this execution is the current one; None: to any.
         visible_at: not before this instant; 0 is at once. A timer is a message to oneself.
         urgent: a lane may claim the receiver for this message even before its ``start_at`` and
-            whatever its name, because no user code is needed to handle it (terminate).
+            whatever its name and version, because no user code is needed to handle it
+            (terminate).
         unpark: the receiver's ``parked`` reason and crash count are cleared (resume).
     """
 

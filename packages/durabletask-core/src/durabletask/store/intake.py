@@ -73,6 +73,8 @@ class Intake:
             if row.crashes >= self._hub.options.poison_after:
                 self._holdings.adopt(instance, run=False)
                 self._source.set_aside(instance, _poisoned(row.crashes), None)
+            elif self._is_left(instance):
+                continue
             elif row.sequence and (instance.entity is not None or row.busy):
                 instance.phase = Phase.RECOVERING
                 self._holdings.adopt(instance, run=False)
@@ -84,6 +86,22 @@ class Intake:
                 self._source.scout.soon()  # a poll hands out one; there may be room for more
         if interrupted:
             self._spawn(self._recover(interrupted))
+
+    def _is_left(self, instance: OwnedInstance) -> bool:
+        """Whether another worker has to run it, because of its version. A termination needs none.
+
+        Of what was refused once the next poll brings no more; a suspect among it makes room.
+        """
+        if not self._source.repertoire.refuses(instance.name, instance.version):
+            return False
+        self._holdings.adopt(instance, run=False)
+        result = result_of_termination(instance.inbox)
+        if result is not None:
+            self._source.conclude(instance, result)
+        else:
+            self._source.left(instance)
+            self._source.scout.soon()
+        return True
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

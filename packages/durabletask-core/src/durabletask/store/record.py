@@ -114,6 +114,9 @@ class Interest(msgspec.Struct, frozen=True, kw_only=True):
         max_instances, max_activities: how many new ones it has room for; 0 is none.
         probation_after: an instance with at least this many crashes is a suspect; at most one
             suspect per poll is handed out, and only if ``suspects`` is true.
+        refused_versions: instances of these versions are not due for this lane, whatever their
+            name; ``""`` is no version. Compared as texts. Urgent messages override it, and what
+            has a name that begins with ``@`` (an entity) has no version to be refused by.
     """
 
     orchestrations: frozenset[str]
@@ -122,6 +125,7 @@ class Interest(msgspec.Struct, frozen=True, kw_only=True):
     max_activities: int
     suspects: bool = True
     probation_after: int = 2
+    refused_versions: frozenset[str] = frozenset()
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,12 @@
-"""The names that a work item source takes work of."""
+"""The names and versions that a work item source takes work of."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from durabletask.entities import is_entity
+from durabletask.versions import named_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from durabletask.store.record import Unclaimed
 
 __all__ = ["Repertoire"]
+
+_log = logging.getLogger("durabletask.store.repertoire")
 
 
 class Repertoire:
@@ -27,6 +31,7 @@ class Repertoire:
         orchestrations: name to the fingerprint of the code; an entity's name begins with ``@``.
         activities: names.
         is_open: whether names are learned at all.
+        refused: versions that were met and are left to other workers; ``""`` is no version.
     """
 
     def __init__(self, profile: WorkerProfile) -> None:
@@ -35,9 +40,14 @@ class Repertoire:
             self.orchestrations[f"@{name}"] = fingerprint
         self.activities = set(profile.activities)
         self.is_open = profile.any_name or profile.any_entity
+        self.refused: frozenset[str] = frozenset()
         self._any_name = profile.any_name
         self._any_entity = profile.any_entity
         self._code = profile.code
+        # What the rule fails is taken: the worker fails it.
+        rule = profile.versions
+        self._rule = rule if rule is not None and rule.failure == "reject" else None
+        self._left: set[tuple[str, str]] = set()
 
     def runs(self, name: str) -> bool:
         """Whether orchestrations of this name are run here, or entities: then it begins with @."""
@@ -47,6 +57,26 @@ class Repertoire:
             self.orchestrations[name] = self._code
             return True
         return False
+
+    def refuses(self, name: str, version: str | None) -> bool:
+        """Whether instances of this version are left to other workers (rule *version-match*)."""
+        rule = self._rule
+        if rule is None or name.startswith("@") or rule.takes(version):
+            return False
+        version = version or ""
+        if version not in self.refused:
+            self.refused |= {version}
+        if (name, version) not in self._left:
+            self._left.add((name, version))
+            _log.warning(
+                "orchestrations %r with %s are left to other workers: this one has %s and the "
+                "match_strategy %r",
+                name,
+                named_version(version),
+                named_version(rule.version),
+                rule.match,
+            )
+        return True
 
     def performs(self, name: str) -> bool:
         """Whether activities of this name are run here."""

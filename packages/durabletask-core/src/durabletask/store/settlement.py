@@ -32,18 +32,27 @@ class Settlement:
     possible; it is called after the store has said that the batch is durable, and never before
     (rules *activity-once* and *turn-atomic*).
 
+    Args:
+        left: gives an instance up whose version is not taken here; whether it is one.
+
     Attributes:
         has_answered: a client has heard of a committed request; reset by whoever looks.
     """
 
     def __init__(
-        self, hub: Hub, holdings: Holdings, scout: Scout, clock: Callable[[], float]
+        self,
+        hub: Hub,
+        holdings: Holdings,
+        scout: Scout,
+        clock: Callable[[], float],
+        left: Callable[[OwnedInstance], bool],
     ) -> None:
         self.has_answered = False
         self._hub = hub
         self._holdings = holdings
         self._scout = scout
         self._clock = clock
+        self._left = left
 
     def settle(self, batch: PendingBatch, result: CommitResult) -> None:
         """The batch is durable."""
@@ -60,8 +69,10 @@ class Settlement:
             self._holdings.lose(instance)
             self._scout.soon()  # it may have been a suspect: there is room for the next
             _log.error("orchestration %r is set aside: %s", park.instance_id, park.reason)
-        for instance, _ in batch.released:
+        for instance, busy in batch.released:
             self._holdings.lose(instance)
+            if busy:  # it was given up for another worker, perhaps of this process
+                self._hub.work_written()
             if instance.inbox:  # came in while the release was on its way; whoever claims has it
                 self._scout.soon()
         if answer_clients(batch, result):
@@ -109,7 +120,8 @@ class Settlement:
             instance.continue_as_new(turn.next)
             if was_pending:
                 self._hub.waiters.started(instance)
-            self._holdings.make_ready(instance)
+            if not self._left(instance):
+                self._holdings.make_ready(instance)
             return
         instance.sequence += 1
         instance.continues = True

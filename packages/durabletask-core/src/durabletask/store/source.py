@@ -95,7 +95,7 @@ class StoreWorkItemSource(WorkItemSource):
         self._intake = Intake(hub, self)
         self.scout = Scout(hub.store, self, hub.options.poll_interval)
         self._keeper = Keeper(hub, self)
-        self._settlement = Settlement(hub, self.holdings, self.scout, self._clock)
+        self._settlement = Settlement(hub, self.holdings, self.scout, self._clock, self.left)
 
     async def open(self) -> None:
         """Open the lane, take over what dead lanes left, and look for work once."""
@@ -270,7 +270,7 @@ class StoreWorkItemSource(WorkItemSource):
     def _create_children(self, instance: OwnedInstance, outcome: TurnOutcome, now: int) -> None:
         pending, siblings = self.lane.pending, len(outcome.children)
         for child in outcome.children:
-            owned = self.has_room_for(child.name, siblings)
+            owned = self.has_room_for(child.name, child.version, siblings)
             pending.creates.append(child_request(instance, child, now, owned=owned))
             pending.create_futures.append(None)
 
@@ -463,13 +463,15 @@ class StoreWorkItemSource(WorkItemSource):
         """The id of an execution that no turn brings about."""
         return new_execution_id(now, self._hub.chance)
 
-    def has_room_for(self, name: str, extra: int = 1) -> bool:
-        """Whether a new instance of that name should be owned by this lane from birth.
+    def has_room_for(self, name: str, version: str | None = None, extra: int = 1) -> bool:
+        """Whether a new instance of that name and version should be owned by this lane from birth.
 
         A lane that is alone on its hub takes everything it can run; with others about it leaves
         what exceeds its backlog to them.
         """
         if self.draining or not self.repertoire.runs(name):
+            return False
+        if self.repertoire.refuses(name, version):
             return False
         alone = self.standing is None or self.standing.workers <= 1
         return alone or len(self.holdings.ready) + extra <= self.profile.max_orchestrations
@@ -495,6 +497,7 @@ class StoreWorkItemSource(WorkItemSource):
             max_activities=queue,
             suspects=self.holdings.probation.has_room,
             probation_after=self._hub.options.probation_after,
+            refused_versions=self.repertoire.refused,
         )
 
     def arrived(self, work: Work, handled: set[int]) -> None:
@@ -519,6 +522,18 @@ class StoreWorkItemSource(WorkItemSource):
             # that has a turn out is set aside later.
             if instance.phase in (Phase.IDLE, Phase.READY):
                 self.set_aside(instance, str(error), None)
+
+    def left(self, instance: OwnedInstance) -> bool:
+        """Give an owned instance up if its version is not taken here; whether it is.
+
+        It stays busy as it is in the store: whoever takes it over finds what it has to do.
+        """
+        if not self.repertoire.refuses(instance.name, instance.version):
+            return False
+        instance.phase = Phase.LEAVING
+        self.lane.pending.released.append((instance, instance.busy))
+        self.lane.kick()
+        return True
 
     def conclude(self, instance: OwnedInstance, result: OrchestrationResult) -> None:
         """End an instance that no code here can run, in a turn without user code."""

@@ -18,7 +18,7 @@ from durabletask.task._activity_context import ActivityContext
 from durabletask.task._composites import WhenAllTask, WhenAnyTask, when_all, when_any
 from durabletask.task._context import OrchestrationContext
 from durabletask.task._decorators import activity, entity, orchestration
-from durabletask.task._entities import DurableEntity, EntityContext, EntityLock
+from durabletask.task._entities import DurableEntity, EntityContext, EntityLock, EntityLockTask
 from durabletask.task._retry import RetryPolicy
 from durabletask.task._tasks import CompletableTask, EventTask, Task, TimerTask
 
@@ -32,6 +32,7 @@ __all__ = [
     "EntityId",
     "EntityLock",
     "EntityLockError",
+    "EntityLockTask",
     "EventTask",
     "FailureDetails",
     "InvalidRequestError",

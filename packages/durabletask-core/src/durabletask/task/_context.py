@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from durabletask.entities import EntityId
     from durabletask.task._activity_context import ActivityContext
-    from durabletask.task._entities import EntityLock
+    from durabletask.task._entities import EntityLockTask
     from durabletask.task._retry import RetryPolicy
     from durabletask.task._tasks import EventTask, Task, TimerTask
 
@@ -479,7 +479,7 @@ class OrchestrationContext(ABC):
         """
 
     @abstractmethod
-    def lock_entities(self, entity_ids: Iterable[EntityId]) -> Task[EntityLock]:
+    def lock_entities(self, entity_ids: Iterable[EntityId]) -> EntityLockTask:
         """Enter a critical section: wait until all these entities are locked by this execution.
 
         They are locked one after the other in the same order by everybody, so orchestrations that
@@ -489,7 +489,8 @@ class OrchestrationContext(ABC):
         completion, failure, termination and continue_as_new.
 
         Returns:
-            A task whose result is the :class:`EntityLock`, to be left by ``with``.
+            A task whose result is the :class:`EntityLock`, to be left by ``with``. In an
+            ``async def``, ``async with`` the task itself.
 
         Raises:
             EntityLockError: a lock is held or asked for already.
@@ -537,6 +538,34 @@ class OrchestrationContext(ABC):
 
         Raises:
             SerializationError: it cannot be serialized; the status stays as it was.
+        """
+
+    @abstractmethod
+    def is_patched(self, patch_id: str) -> bool:
+        """Whether this execution takes the new path of a change to its code.
+
+        True when it is first asked in a turn that has not happened before: history then records
+        the patch. False when it is first asked while replaying turns of a history that has not
+        recorded it: those were made by the code from before the change, and what follows has to
+        fit them. The first answer holds for the rest of the execution. A new execution, from
+        ``continue_as_new``, asks anew. It is no scheduling call and takes no number.
+
+        A patch whose question was removed from the code, because no old execution is left, leaves
+        a mark in history that means nothing any more.
+
+        Args:
+            patch_id: 1 to 256 characters; the same text is the same patch, everywhere in this
+                orchestrator.
+
+        Raises:
+            InvalidRequestError, ArgumentTypeError: the id is unusable.
+            CapabilityError: the backend is a service whose histories cannot record it.
+
+        Example::
+
+            if ctx.is_patched("check-for-fraud"):
+                yield ctx.call_activity(check_for_fraud, input=order)
+            yield ctx.call_activity(charge, input=order)
         """
 
     # --- deterministic chance and quiet logs ---------------------------------------------------

@@ -144,8 +144,9 @@ def definition_of(function: Callable[..., Any]) -> Definition:
 
 def _mark(function: F, kind: str, name: Any, version: Any, inline: bool = False) -> F:
     if not callable(function):
+        wanted = "a class or a function" if kind == "entity" else "a function"
         raise RegistrationError(
-            f"@task.{kind} decorates a function, not {type(function).__name__}; its options are "
+            f"@task.{kind} decorates {wanted}, not {type(function).__name__}; its options are "
             f"given by keyword: @task.{kind}(name=...)"
         )
     if name is None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+
+from durabletask.errors import OrchestrationStateError
+from durabletask.task._tasks import CompletableTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
     from durabletask.entities import EntityId
 
-__all__ = ["DurableEntity", "EntityContext", "EntityLock"]
+__all__ = ["DurableEntity", "EntityContext", "EntityLock", "EntityLockTask"]
 
 StateT = TypeVar("StateT")
 
@@ -132,8 +135,30 @@ class DurableEntity:
                 return total
     """
 
-    entity_context: EntityContext
-    """The context of the operation."""
+    __not_data__ = (
+        "it is the object of one operation, and not what the entity remembers",
+        "Give set_state a value of plain data or a dataclass",
+    )
+    """Why an entity has no JSON form, and what was meant."""
+
+    @property
+    def entity_context(self) -> EntityContext:
+        """The context of the operation.
+
+        Raises:
+            OrchestrationStateError: no operation runs.
+        """
+        try:
+            return self._entity_context
+        except AttributeError:
+            raise OrchestrationStateError(
+                f"this {type(self).__name__} runs no operation, so it has no context and no state: "
+                "they are there while a worker runs a method of it, and not yet in __init__"
+            ) from None
+
+    @entity_context.setter
+    def entity_context(self, context: EntityContext) -> None:
+        self._entity_context = context
 
     @overload
     def get_state(self, type: type[StateT], default: StateT) -> StateT: ...
@@ -196,9 +221,19 @@ class EntityLock:
         with (yield ctx.lock_entities([source, target])):
             balance = yield ctx.call_entity(source, "get")
             ...
+
+        async with ctx.lock_entities([source, target]):  # the same, in an async def
+            balance = await ctx.call_entity(source, "get")
+            ...
     """
 
     __slots__ = ("_release",)
+
+    __not_data__ = (
+        "it is the lock of entities, which ends with the execution",
+        "Leave it by with, and return what was found out meanwhile",
+    )
+    """Why a lock has no JSON form, and what was meant."""
 
     def __init__(self, release: Callable[[], None]) -> None:
         self._release = release
@@ -217,3 +252,39 @@ class EntityLock:
         traceback: TracebackType | None,
     ) -> None:
         self._release()
+
+
+class EntityLockTask(CompletableTask[EntityLock]):
+    """A request for a lock; its result is the :class:`EntityLock`.
+
+    ``async with`` waits for it and leaves the section at the end of the block.
+    """
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> EntityLock:
+        return await self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.get_result().release()
+
+    # What one does with a lock, done with the request for it: somebody forgot to wait. Hidden from
+    # type checkers, who shall tell as well.
+    if not TYPE_CHECKING:
+
+        def release(self) -> NoReturn:
+            raise OrchestrationStateError(
+                "the lock is asked for, but not held yet: write with (yield "
+                "ctx.lock_entities(...)), or async with ctx.lock_entities(...) in an async def"
+            )
+
+        def __enter__(self) -> NoReturn:
+            self.release()
+
+        def __exit__(self, *error: object) -> None:
+            pass

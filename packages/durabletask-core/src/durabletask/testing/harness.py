@@ -236,6 +236,22 @@ class OrchestrationTester:
         await self._work()
         await self._client.raise_event(instance_id, event_name, data)
 
+    async def signal_entity(
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: Any = None,
+        *,
+        signal_time: datetime | timedelta | None = None,
+    ) -> None:
+        """Send an operation to an entity, as ``TaskHubClient.signal_entity`` does.
+
+        ``signal_time`` is by the virtual clock.
+        """
+        await self._work()
+        at = self.now + signal_time if isinstance(signal_time, timedelta) else signal_time
+        await self._client.signal_entity(entity_id, operation, input, signal_time=at)
+
     # --- letting things happen -----------------------------------------------------------------
 
     async def run(
@@ -335,7 +351,7 @@ class OrchestrationTester:
     # --- looking at it -------------------------------------------------------------------------
 
     async def entity(self, entity_id: EntityId) -> EntityState | None:
-        """The entity, or None if there is nothing of it, once everything has happened likewise."""
+        """The entity once everything has happened likewise; None if there is nothing of it."""
         await self.settle()
         return await self._client.get_entity(entity_id)
 

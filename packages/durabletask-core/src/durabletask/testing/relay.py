@@ -88,8 +88,8 @@ class StoreRelay(Store):
         return deleted
 
     async def purge_idle(self, instance_ids: Sequence[str]) -> int:
-        removed: int = await self._call("purge_idle", instance_ids)
-        return removed
+        deleted: int = await self._call("purge_idle", instance_ids)
+        return deleted
 
     async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:
         done: bool = await self._call("rewind_instances", rewound)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from durabletask.errors import ConfigurationError
+from durabletask.worker.versioning import VersioningOptions
 
 __all__ = ["WorkerOptions"]
 
@@ -45,6 +46,7 @@ class WorkerOptions:
             until other code or an operator comes; ``"fail"`` fails it for good.
         stop_timeout: how long ``stop`` waits for running work.
         slow_turn: a turn that blocks the event loop for longer is logged as a warning.
+        versioning: which versions of orchestrations are taken, and which their children get.
 
     Raises:
         ConfigurationError: a value is out of range or of the wrong type.
@@ -58,6 +60,7 @@ class WorkerOptions:
     nondeterminism: Literal["park", "fail"] = "park"
     stop_timeout: float = 30.0
     slow_turn: float = 0.1
+    versioning: VersioningOptions = field(default_factory=VersioningOptions)
 
     def __post_init__(self) -> None:
         for name, (kind, least, wanted) in _BOUNDS.items():
@@ -68,4 +71,8 @@ class WorkerOptions:
         if self.nondeterminism not in ("park", "fail"):
             raise ConfigurationError(
                 f"nondeterminism must be 'park' or 'fail', not {self.nondeterminism!r}"
+            )
+        if not isinstance(self.versioning, VersioningOptions):
+            raise ConfigurationError(
+                f"versioning must be a VersioningOptions object, not {self.versioning!r}"
             )

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 from durabletask.actions import CompleteOrchestration
 from durabletask.backend import OrchestrationResult
 from durabletask.engine import OrchestrationSession, failure_of, result_of_termination
-from durabletask.errors import BackendUnavailableError, NonDeterminismError
+from durabletask.errors import (
+    BackendUnavailableError,
+    NonDeterminismError,
+    VersionMismatchError,
+)
 from durabletask.state import OrchestrationStatus
 from durabletask.worker.sessions import SessionCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durabletask.backend import OrchestrationWorkItem, WorkItemSource
+    from durabletask.backend import Capabilities, OrchestrationWorkItem, WorkItemSource
     from durabletask.engine import OrchestrationRegistration, Registry
     from durabletask.history import HistoryEvent
     from durabletask.serialization import DataConverter
@@ -44,12 +48,15 @@ class TurnRunner:
         converter: DataConverter,
         options: WorkerOptions,
         clock: Callable[[], float],
+        capabilities: Capabilities,
     ) -> None:
         self._source = source
         self._orchestrations = registry.orchestrations
         self._converter = converter
         self._options = options
+        self._versions = options.versioning.rule
         self._clock = clock
+        self._capabilities = capabilities
         self._sessions = SessionCache(options.max_cached_sessions)
         self._loads: set[asyncio.Task[None]] = set()
 
@@ -61,12 +68,14 @@ class TurnRunner:
             if terminated is not None:
                 self._source.complete_orchestration(item, terminated)
                 return True
+            if self._refuses(item):
+                return True
             if item.sequence:
                 return False
             registration = self._registration(item)
             if registration is None:
                 return True
-            session = OrchestrationSession(registration, self._converter)
+            session = self._session(registration)
         self._run(session, item)
         return True
 
@@ -97,7 +106,7 @@ class TurnRunner:
         registration = self._registration(item)
         if registration is None:
             return
-        session = OrchestrationSession(registration, self._converter)
+        session = self._session(registration)
         try:
             session.replay(history)
         except NonDeterminismError as error:
@@ -116,6 +125,35 @@ class TurnRunner:
             # Somebody else has gone on: this worker was taken for dead and does not know it yet.
             session.dispose()
             self._source.abandon(item, _RETRY_DELAY)
+
+    def _session(self, registration: OrchestrationRegistration) -> OrchestrationSession:
+        return OrchestrationSession(
+            registration,
+            self._converter,
+            default_version=self._options.versioning.default_version,
+            capabilities=self._capabilities,
+        )
+
+    def _refuses(self, item: OrchestrationWorkItem) -> bool:
+        """**version-match** Give back or fail an execution whose version is not taken here.
+
+        Asked when an execution comes, not while its session stays: its version never changes.
+        """
+        rule = self._versions
+        if rule is None or rule.takes(item.version):
+            return False
+        if rule.failure == "reject":
+            # The source could not know better: it is one of a service of others.
+            self._source.abandon(item, _RETRY_DELAY)
+            return True
+        error = VersionMismatchError(item.name, item.version, rule.version, rule.match)
+        failed = CompleteOrchestration(
+            OrchestrationStatus.FAILED, failure=failure_of(error, non_retriable=True)
+        )
+        result = OrchestrationResult([failed])
+        _log_failure(item, result)
+        self._source.complete_orchestration(item, result)
+        return True
 
     def _registration(self, item: OrchestrationWorkItem) -> OrchestrationRegistration | None:
         registration = self._orchestrations.get(item.name)

@@ -163,7 +163,14 @@ class TaskHubWorker:
         converter = SizedConverter(self._converter, lease.backend.capabilities.max_payload_bytes)
         machine = self._machine
         threads = machine.threads(asyncio.get_running_loop(), options.max_activity_threads)
-        turns = TurnRunner(source, self._registry, converter, options, machine.clock)
+        turns = TurnRunner(
+            source,
+            self._registry,
+            converter,
+            options,
+            machine.clock,
+            lease.backend.capabilities,
+        )
         activities = ActivityRunner(source, self._registry, converter, threads)
         entities = EntityRunner(source, self._registry, converter, options, machine.clock)
         loop = WorkerLoop(source, turns, activities, entities, machine.clock)
@@ -185,6 +192,7 @@ class TaskHubWorker:
             max_activities=self._options.max_concurrent_activities,
             unregistered_grace=self._options.unregistered_grace,
             name=f"{socket.gethostname()}:{os.getpid()}",
+            versions=self._options.versioning.rule,
         )
 
     async def stop(self, timeout: float | None = None) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from durabletask.backend import Capabilities
+from durabletask.errors import InvalidRequestError
+from durabletask.versions import VersionRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +31,7 @@ __all__ = [
     "NAME",
     "PARKED",
     "PARK_REASON",
+    "PATCH",
     "QUERY",
     "SEQUENCE",
     "STRICT",
@@ -36,11 +39,14 @@ __all__ = [
     "TASK_HUB",
     "USER_AGENT",
     "VERSION",
+    "VERSIONS",
     "WORKER_ID",
     "capabilities_told",
     "flatten",
     "tell_capabilities",
     "tell_query",
+    "tell_versions",
+    "versions_told",
 ]
 
 TASK_HUB = "taskhub"
@@ -58,6 +64,9 @@ CODE = "x-durabletask-code"
 
 GRACE = "x-durabletask-unregistered-grace"
 """GetWorkItems: seconds after which work fails whose name no worker knows."""
+
+VERSIONS = "x-durabletask-versions-bin"
+"""GetWorkItems: the worker's rule of versions as JSON. What it rejects is left to other workers."""
 
 DELAY = "x-durabletask-delay"
 """Abandon: seconds until the item may come again."""
@@ -88,6 +97,14 @@ FORMER = "durabletask.former"
 """Tag of an ``executionRewound`` event: the execution that goes on. Its id is what the body lives
 by, also after a server has put another one into ``executionStarted``."""
 
+PATCH = "@durabletask.patch"
+"""Receiver of an event that stands for a patch of that name, in actions and in histories: the
+protocol has no word for one. No instance can have this id.
+
+For servers that say that they can do ``patches`` only. Others take it for what it looks like. Most
+would record it and drop it; but whether they do, and whether they take a second action of the id
+-1, is theirs to say, and a mark that is lost sends an orchestration down both paths of a patch."""
+
 SEQUENCE = "durabletask.sequence"
 NAME = "durabletask.name"
 VERSION = "durabletask.version"
@@ -95,6 +112,7 @@ VERSION = "durabletask.version"
 because history may be left out."""
 
 _query_encoder = msgspec.json.Encoder()
+_decode_rule = msgspec.json.Decoder(VersionRule).decode
 
 
 def tell_capabilities(capabilities: Capabilities) -> str:
@@ -112,11 +130,13 @@ def capabilities_told(text: str | None, name: str) -> Capabilities:
         ValueError: it cannot be read.
     """
     if text is None:
-        return Capabilities(name=name, rewind=True, restart=True, parking=False, entities=True)
+        return Capabilities(
+            name=name, rewind=True, restart=True, parking=False, entities=True, patches=False
+        )
     try:
         told = msgspec.json.decode(text, type=dict[str, Any])
         known = {field: told[field] for field in Capabilities.__struct_fields__ if field in told}
-        return msgspec.convert(known | {"name": name}, Capabilities)
+        return msgspec.convert({"patches": False} | known | {"name": name}, Capabilities)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"the capabilities cannot be read: {error}") from None
 
@@ -124,6 +144,25 @@ def capabilities_told(text: str | None, name: str) -> Capabilities:
 def tell_query(query: OrchestrationQuery) -> bytes:
     """A query as the value of ``QUERY``."""
     return _query_encoder.encode(query)
+
+
+def tell_versions(rule: VersionRule) -> bytes:
+    """A rule as the value of ``VERSIONS``."""
+    return msgspec.json.encode(rule)
+
+
+def versions_told(value: str | bytes | None) -> VersionRule | None:
+    """The rule that a worker has told, if it has.
+
+    Raises:
+        InvalidRequestError: it cannot be read.
+    """
+    if value is None:
+        return None
+    try:
+        return _decode_rule(value)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise InvalidRequestError(f"the rule in {VERSIONS} cannot be read: {error}") from None
 
 
 def flatten(metadata: Iterable[tuple[str, str | bytes]] | None) -> Mapping[str, str | bytes]:

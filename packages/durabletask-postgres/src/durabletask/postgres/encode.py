@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LONE_TURNS",
+    "SILENT",
     "Encoding",
     "Owned",
     "columns",
     "encode",
     "foreign",
+    "kept",
     "start_arguments",
     "waves",
 ]
@@ -55,7 +57,10 @@ class Encoding(NamedTuple):
 
 
 LONE_TURNS = frozenset({"append_v1", "begin_v1", "turn_v1"})
-"""The functions for a batch of one turn. They find nothing that a result would tell."""
+"""The functions for a batch of one turn."""
+
+SILENT = LONE_TURNS | {"keep_v1"}
+"""They find nothing that a result would tell."""
 
 # Columns of a create that its first turn, in the same batch, changes.
 TURNED, STATUS, BUSY, OUTPUT, FAILURE, CUSTOM_STATUS, COMPLETED_AT = 12, 15, 16, 17, 18, 19, 20
@@ -67,13 +72,22 @@ to_json = msgspec.json.Encoder().encode
 
 
 def foreign(batch: Batch, owned: Mapping[str, Owned]) -> list[str]:
-    """Ids of the instances that the lane must own for the batch, and is not known to."""
+    """Ids of the instances that the lane must own for the batch, and is not known to.
+
+    What a turn says of an execution that this very batch creates need not be asked for. By its id
+    alone nothing is known to be new: a batch may create what the lane owns, and is refused.
+    """
     wanted = {turn.instance_id for turn in batch.turns}
     wanted.update(park.instance_id for park in batch.parked)
     wanted.update(instance_id for instance_id, _ in batch.released)
     wanted.difference_update(owned)
     if wanted and batch.creates:
-        wanted.difference_update(new.instance_id for new in batch.creates if new.owned)
+        born = {(new.instance_id, new.execution_id) for new in batch.creates if new.owned}
+        wanted.difference_update(
+            turn.instance_id
+            for turn in batch.turns
+            if (turn.instance_id, turn.execution_id) in born
+        )
     return sorted(wanted)
 
 
@@ -98,6 +112,17 @@ def waves(batch: Batch) -> Iterator[Batch]:
     for turns in cut[1:-1]:
         yield Batch(lane=lane, number=number, turns=turns)
     yield msgspec.structs.replace(batch, creates=[], turns=cut[-1])
+
+
+def kept(batch: Batch) -> Encoding | None:
+    """The call that goes between the first and the last of a batch that is cut, if need be.
+
+    The create of an instance may have been refused by the first call; then it has to be there for
+    the last one, which delivers.
+    """
+    created = {new.instance_id for new in batch.creates}
+    awaited = sorted(created.intersection(message.instance_id for message in batch.messages))
+    return Encoding("keep_v1", (awaited,), {}, set()) if awaited else None
 
 
 def encode(batch: Batch, owned: Mapping[str, Owned], ordinals: Sequence[int]) -> Encoding:
@@ -239,7 +264,10 @@ class Encoder:
             None,
         ]
         self._creates.append(row)
-        if new.owned and new.instance_id not in self._created:
+        # What the lane owns is there, so a create of it is refused, and its turns are of what is
+        # there; only an id that it does not own may become its own by this.
+        is_known = new.instance_id in self._owned or new.instance_id in self._created
+        if new.owned and not is_known:
             self._created[new.instance_id] = row
             self._gained[new.instance_id] = (position, Owned(ordinal, new.execution_id))
 
@@ -248,7 +276,7 @@ class Encoder:
     def _turn(self, turn: Turn) -> None:
         instance_id = turn.instance_id
         known = self._owned.get(instance_id)
-        if known is None or instance_id in self._gained:
+        if known is None:
             known = self._gained.get(instance_id, (0, NOBODY))[1]
         ordinal, execution_id = known
         if execution_id != turn.execution_id:

@@ -16,7 +16,21 @@ from durabletask.errors import (
 if TYPE_CHECKING:
     from durabletask.store import LaneKey
 
-__all__ = ["READ_ONLY", "TROUBLE", "fenced", "is_answer", "lost", "refused", "unreachable"]
+__all__ = [
+    "READ_ONLY",
+    "TROUBLE",
+    "CollisionError",
+    "fenced",
+    "is_answer",
+    "lost",
+    "refused",
+    "unreachable",
+]
+
+
+class CollisionError(BackendUnavailableError):
+    """The server has undone a transaction because of another one, and would take it again now."""
+
 
 TROUBLE = (
     asyncpg.PostgresError,
@@ -27,6 +41,7 @@ TROUBLE = (
 """Everything that may come out of a call when the server or the way there is in trouble."""
 
 FENCED = "DT001"
+COLLISIONS = frozenset({"40001", "40P01"})
 HISTORY_KEY = "history_pkey"
 READ_ONLY = "25006"
 
@@ -125,8 +140,9 @@ def unreachable(error: BaseException, place: str) -> BackendUnavailableError:
     for kind, text in TEXTS.items():
         if isinstance(error, kind):
             return BackendUnavailableError(text.format(place=place, why=first_line(error)))
-    remedy = _remedy(getattr(error, "sqlstate", None) or "08")  # the driver's own: it was closed
-    return BackendUnavailableError(f"{place} cannot be used now ({first_line(error)}): {remedy}")
+    code = getattr(error, "sqlstate", None) or "08"  # the driver's own: it was closed
+    kind = CollisionError if code in COLLISIONS else BackendUnavailableError
+    return kind(f"{place} cannot be used now ({first_line(error)}): {_remedy(code)}")
 
 
 def lost(lane: LaneKey) -> LaneFencedError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,15 @@ from durabletask.postgres.connector import Connector
 from durabletask.postgres.ear import Ear
 from durabletask.postgres.encode import (
     LONE_TURNS,
+    SILENT,
     Encoding,
     encode,
     foreign,
+    kept,
     start_arguments,
     waves,
 )
+from durabletask.postgres.faults import CollisionError
 from durabletask.postgres.lane import LaneSession
 from durabletask.postgres.link import ConnectionLostError, Link
 from durabletask.postgres.options import PostgresOptions
@@ -56,9 +60,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresStore"]
 
-CAPABILITIES = Capabilities(name="postgresql", rewind=True, transactional_start=True)
+CAPABILITIES = Capabilities(name="postgresql", rewind=True, transactional_start=True, entities=True)
 
 CLEAN = CommitResult()
+
+COLLISIONS_AT_MOST = 5
+"""So often a commit is repeated at once. After more of them the core waits, and says so."""
 
 
 class PostgresStore(Store):
@@ -200,6 +207,7 @@ class PostgresStore(Store):
             *(sorted(interest.orchestrations), sorted(interest.activities)),
             *(interest.max_instances, interest.max_activities),
             *(interest.suspects, max(1, interest.probation_after)),
+            sorted(interest.refused_versions),
         )
         session.claimed(rows)
         work = read_work(rows)
@@ -297,6 +305,13 @@ class PostgresStore(Store):
         running = self._open
         [row] = await running.reading.call(
             running.verbs.purge_v1, running.hub, list(instance_ids), recursive
+        )
+        return int(row[0])
+
+    async def purge_idle(self, instance_ids: Sequence[str]) -> int:
+        running = self._open
+        [row] = await running.reading.call(
+            running.verbs.purge_idle_v1, running.hub, list(instance_ids)
         )
         return int(row[0])
 
@@ -452,12 +467,21 @@ class Running:
             encodings.append(encode(wave, owned, ordinals[: len(wave.creates)]))
             gained = {name: owned for name, (_, owned) in encodings[-1].gained.items()}
             owned = {**owned, **gained} if gained else owned
-        return encodings
+        between = kept(batch) if len(encodings) > 1 else None
+        return encodings if between is None else [encodings[0], between, *encodings[1:]]
 
     async def commit(
         self, session: LaneSession, lane: LaneKey, encodings: list[Encoding]
     ) -> CommitResult:
-        """Apply the calls of a batch, in one transaction."""
+        """Apply the calls of a batch, in one transaction; again if it met another one head on."""
+        for _ in range(COLLISIONS_AT_MOST):
+            with contextlib.suppress(CollisionError):
+                return await self._apply(session, lane, encodings)
+        return await self._apply(session, lane, encodings)
+
+    async def _apply(
+        self, session: LaneSession, lane: LaneKey, encodings: list[Encoding]
+    ) -> CommitResult:
         head = (self.hub, lane.lane_id, lane.epoch)
         if len(encodings) == 1:
             [encoding] = encodings
@@ -474,7 +498,7 @@ class Running:
         refused: frozenset[int] = frozenset()
         missing: frozenset[int] = frozenset()
         for (verb, *_), [row] in zip(encodings, answers, strict=True):
-            if verb not in LONE_TURNS:
+            if verb not in SILENT:
                 result = result_of(row)
                 refused, missing = refused | result.refused, missing | result.missing
         return CommitResult(refused, missing)

@@ -12,10 +12,12 @@ _COUNTS = {
     "histories_v1": 3,
     "hub_v1": 1,
     "instances_v1": 3,
+    "keep_v1": 4,
     "open_lane_v1": 7,
     "ordinals_v1": 0,
     "owned_v1": 3,
-    "poll_v1": 12,
+    "poll_v1": 13,
+    "purge_idle_v1": 2,
     "purge_v1": 3,
     "query_v1": 13,
     "renew_lane_v1": 4,
@@ -40,10 +42,12 @@ class Verbs:
     histories_v1: str
     hub_v1: str
     instances_v1: str
+    keep_v1: str
     open_lane_v1: str
     ordinals_v1: str
     owned_v1: str
     poll_v1: str
+    purge_idle_v1: str
     purge_v1: str
     query_v1: str
     renew_lane_v1: str

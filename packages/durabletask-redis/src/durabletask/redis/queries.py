@@ -3,6 +3,9 @@
 Most indexes are in the order of pages, so a page is read from where the last one ended and costs
 what it holds, plus what the other conditions sort out. The indexes of ids and of completion have
 orders of their own; they are used if few match, and then all of those are read and sorted.
+
+Entities have indexes in the order of pages for themselves: a query is for them or for the others,
+and what it costs does not depend on how many there are of what it is not for.
 """
 
 from __future__ import annotations
@@ -124,10 +127,11 @@ class _Search:
         wanted = self._wanted
         tags = (f"tag:{len(name.encode())}:{name}={value}" for name, value in wanted.tags.items())
         names = [*tags, *(["all"] if wanted.name is None else [f"name:{wanted.name}"])]
-        indexes = [[self._key(name)] for name in names]
+        indexes = [[name] for name in names]
         if wanted.statuses:
-            indexes.append([self._key(f"status:{status}") for status in sorted(wanted.statuses)])
-        return indexes
+            indexes.append([f"status:{status}" for status in sorted(wanted.statuses)])
+        half = "@" if wanted.takes_entities else ""
+        return [[self._key(half + index) for index in alternatives] for alternatives in indexes]
 
     def _key(self, index: str) -> str:
         return f"{self._prefix}x:{index}"

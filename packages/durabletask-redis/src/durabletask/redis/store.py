@@ -56,8 +56,8 @@ __all__ = ["RedisStore"]
 
 _log = logging.getLogger("durabletask.redis")
 
-CAPABILITIES = Capabilities(name="redis", rewind=True)
-NOT_DURABLE = Capabilities(name="redis", durable=False, rewind=True)
+CAPABILITIES = Capabilities(name="redis", rewind=True, entities=True)
+NOT_DURABLE = Capabilities(name="redis", durable=False, rewind=True, entities=True)
 
 SCHEMA = 1
 """Version of the layout of keys. A server keeps what one version wrote; another refuses it."""
@@ -222,6 +222,7 @@ class RedisStore(Store):
             interest.max_activities,
             interest.suspects,
             interest.probation_after,
+            sorted(interest.refused_versions),
         )
         key = (str(lane.lane_id), str(lane.epoch))
         numbers = (polls.sent, polls.seen, self._acknowledged.get(lane.lane_id, 0))
@@ -377,6 +378,13 @@ class RedisStore(Store):
             deleted += await running.work.run("purge", *reversed(some))
         if deleted:
             running.hints.soon()
+        return deleted
+
+    async def purge_idle(self, instance_ids: Sequence[str]) -> int:
+        work = self._open.work
+        deleted = 0
+        for start in range(0, len(instance_ids), PURGED_AT_ONCE):
+            deleted += await work.run("purge_idle", *instance_ids[start : start + PURGED_AT_ONCE])
         return deleted
 
     async def rewind_instances(self, rewound: Sequence[RewoundInstance]) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JournalStore"]
 
-CAPABILITIES = Capabilities(name="journal", shared=False)
+CAPABILITIES = Capabilities(name="journal", shared=False, entities=True)
 
 ARGUMENTS: dict[str, Any] = {
     "open_lane": tuple[LaneOptions],
@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, Any] = {
     "commit": tuple[Batch],
     "resolve": tuple[Batch],
     "purge_instances": tuple[list[str], bool],
+    "purge_idle": tuple[list[str]],
 }
 """The verbs that change a hub, and the types of what they are called with."""
 
@@ -154,6 +155,10 @@ class JournalStore(Store):
 
     async def purge_instances(self, instance_ids: Sequence[str], *, recursive: bool) -> int:
         answer: int = await self._call("purge_instances", list(instance_ids), recursive)
+        return answer
+
+    async def purge_idle(self, instance_ids: Sequence[str]) -> int:
+        answer: int = await self._call("purge_idle", list(instance_ids))
         return answer
 
     # --- what only looks -----------------------------------------------------------------------

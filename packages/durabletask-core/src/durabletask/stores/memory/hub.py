@@ -24,8 +24,9 @@ class Hub:
     """The data of one task hub. Whoever touches it holds ``lock``; nothing in it ever waits.
 
     Every unfinished instance is listed in exactly one place where those look who may handle it:
-    its owner's lane, or while it has none the pool of its name (and the pool of urgent ones if
-    that applies). ``settle`` keeps this true; it is called after whatever may have changed it.
+    its owner's lane, or while it has none the pool of its name and version (and the pool of urgent
+    ones if that applies). ``settle`` keeps this true; it is called after whatever may have changed
+    it.
     """
 
     def __init__(self, name: str, clock: Callable[[], int]) -> None:
@@ -37,7 +38,7 @@ class Hub:
         self.instances: dict[str, Instance] = {}
         self.children: dict[str, dict[str, Instance]] = {}
         self.lanes: dict[int, Lane] = {}
-        self.pools: dict[str, Pool] = {}
+        self.pools: dict[str, dict[str, Pool]] = {}
         self.urgent = Pool()
         self.parked: dict[str, Instance] = {}
         self.activities: dict[int, Activity] = {}
@@ -86,9 +87,12 @@ class Hub:
             lane.later.discard(row.instance_id)
 
     def _settle_free(self, row: Instance, now: int) -> None:
-        pool = self.pools.get(row.name)
+        versions = self.pools.get(row.name)
+        if versions is None:
+            versions = self.pools[row.name] = {}
+        pool = versions.get(row.version or "")
         if pool is None:
-            pool = self.pools[row.name] = Pool()
+            pool = versions[row.version or ""] = Pool()
         hidden_at = row.hidden[0][0] if row.hidden else None
         due = now if row.runnable else hidden_at
         _list(pool, row.instance_id, None if due is None else max(due, row.start_at), now)
@@ -96,7 +100,7 @@ class Hub:
 
     def _unlist(self, row: Instance) -> None:
         self.urgent.discard(row.instance_id)
-        pool = self.pools.get(row.name)
+        pool = self.pools.get(row.name, {}).get(row.version or "")
         if pool is not None:
             pool.discard(row.instance_id)
 

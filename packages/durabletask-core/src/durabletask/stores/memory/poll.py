@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from durabletask.store.record import ClaimedActivity, ClaimedInstance, Unclaimed, Work
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from durabletask.store.record import Interest
     from durabletask.stores.memory.hub import Hub
     from durabletask.stores.memory.rows import Activity, Instance, Lane, Pool
@@ -22,9 +24,7 @@ def poll(hub: Hub, lane: Lane, interest: Interest) -> Work:
         row.surface(now)
         hub.settle(row, now)
     inbox = {instance_id: row.messages() for instance_id, row in lane.mail.items()}
-    pools = [hub.urgent]
-    # Sorted, because the order of a set differs from process to process.
-    pools += [hub.pools[name] for name in sorted(interest.orchestrations & hub.pools.keys())]
+    pools = [hub.urgent, *_pools(hub, interest)]
     for pool in pools:
         hub.refresh(pool, now)
     return Work(
@@ -35,6 +35,19 @@ def poll(hub: Hub, lane: Lane, interest: Interest) -> Work:
         # After the claims: the timers of new instances are the lane's own by now.
         next_due=_next_due(lane, pools),
     )
+
+
+def _pools(hub: Hub, interest: Interest) -> Iterator[Pool]:
+    """Where the lane may find instances. What is empty is cleared away: versions come and go."""
+    # Sorted, because the order of a set differs from process to process.
+    for name in sorted(interest.orchestrations & hub.pools.keys()):
+        versions = hub.pools[name]
+        refused = frozenset[str]() if name.startswith("@") else interest.refused_versions
+        for version, pool in [*versions.items()]:
+            if not pool:
+                del versions[version]
+            elif version not in refused:
+                yield pool
 
 
 def _next_due(lane: Lane, pools: list[Pool]) -> int | None:
@@ -149,9 +162,12 @@ def unclaimed(hub: Hub, older_than: float) -> list[Unclaimed]:
     now = hub.clock()
     since = now - round(older_than * 1_000_000)
     found: list[Unclaimed] = []
-    for name, pool in hub.pools.items():
-        hub.refresh(pool, now)
-        if count := pool.ready.count_until(since):
+    for name, versions in hub.pools.items():
+        count = 0
+        for pool in versions.values():
+            hub.refresh(pool, now)
+            count += pool.ready.count_until(since)
+        if count:
             found.append(Unclaimed("orchestration", name, count))
     for name, queue in hub.queues.items():
         if count := queue.count_until(since):

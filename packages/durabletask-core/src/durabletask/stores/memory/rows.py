@@ -166,6 +166,9 @@ class Pool(msgspec.Struct, eq=False):
     ready: Schedule[str] = msgspec.field(default_factory=Schedule)
     later: Schedule[str] = msgspec.field(default_factory=Schedule)
 
+    def __bool__(self) -> bool:
+        return bool(self.ready) or bool(self.later)
+
     def discard(self, instance_id: str) -> None:
         """Take an instance out."""
         self.ready.discard(instance_id)

@@ -42,12 +42,12 @@ WHERE i.lane = :lane AND i.lane <> 0 AND i.wake_at <= :now AND m.visible_at <= :
 ORDER BY m.message_id
 """
 
-DUE = """
+_DUE = """
 SELECT i.ordinal, i.wake_at, i.crashes
 FROM json_each(:orchestrations) AS known CROSS JOIN instances AS i ON i.ordinal IN (
     SELECT d.ordinal FROM instances AS d
     WHERE d.hub = :hub AND d.name = known.value AND d.lane = 0
-    AND d.wake_at <= :now AND d.crashes < :probation
+    AND d.wake_at <= :now AND d.crashes < :probation {taken}
     ORDER BY d.wake_at, d.ordinal LIMIT :room
 )
 UNION ALL
@@ -55,7 +55,7 @@ SELECT i.ordinal, i.wake_at, i.crashes
 FROM json_each(:orchestrations) AS known CROSS JOIN instances AS i ON i.ordinal IN (
     SELECT d.ordinal FROM instances AS d INDEXED BY instances_crashed
     WHERE d.hub = :hub AND d.name = known.value AND d.lane = 0
-    AND d.wake_at <= :now AND d.crashes > 0 AND d.crashes >= :probation
+    AND d.wake_at <= :now AND d.crashes > 0 AND d.crashes >= :probation {taken}
     ORDER BY d.wake_at, d.ordinal LIMIT 1
 )
 UNION ALL
@@ -67,6 +67,12 @@ AND i.hub = :hub AND i.lane = 0 AND i.wake_at IS NOT NULL
 """What may be claimed: the oldest due ones of each known name, the oldest suspect of each, and
 whoever has urgent mail. Some of them twice."""
 
+_TAKEN = """
+    AND (ifnull(d.version, '') NOT IN (SELECT value FROM json_each(:refused))
+        OR d.name GLOB '@*')
+"""
+"""Left out for a lane that refuses no version: it is asked of every row on the way."""
+
 QUEUED = """
 SELECT a.activity_id
 FROM json_each(:activities) AS known CROSS JOIN activities AS a ON a.activity_id IN (
@@ -77,7 +83,7 @@ FROM json_each(:activities) AS known CROSS JOIN activities AS a ON a.activity_id
 ORDER BY a.activity_id LIMIT :slots
 """
 
-NEXT_DUE = """
+_NEXT_DUE = """
 SELECT min(due) FROM (
     SELECT min(wake_at) AS due FROM instances WHERE lane = :lane AND lane <> 0 AND wake_at > :now
     UNION ALL
@@ -86,12 +92,16 @@ SELECT min(due) FROM (
     UNION ALL
     SELECT (
         SELECT min(d.wake_at) FROM instances AS d
-        WHERE d.hub = :hub AND d.name = known.value AND d.lane = 0 AND d.wake_at > :now
+        WHERE d.hub = :hub AND d.name = known.value AND d.lane = 0 AND d.wake_at > :now {taken}
     ) FROM json_each(:orchestrations) AS known
     UNION ALL
     SELECT min(visible_at) FROM inbox WHERE urgent = 1 AND visible_at > :now
 )
 """
+
+DUE, NEXT_DUE = _DUE.format(taken=""), _NEXT_DUE.format(taken="")
+DUE_BUT, NEXT_DUE_BUT = _DUE.format(taken=_TAKEN), _NEXT_DUE.format(taken=_TAKEN)
+"""As the former two, without the versions that a lane refuses."""
 
 CLAIM = f"""
 UPDATE instances SET lane = :lane, suspect = crashes >= :probation, wake_at = {FIRST_MESSAGE}
@@ -182,6 +192,10 @@ class Search:
             "room": interest.max_instances,
             "slots": interest.max_activities,
         }
+        self._due, self._next_due = DUE, NEXT_DUE
+        if interest.refused_versions:
+            self._due, self._next_due = DUE_BUT, NEXT_DUE_BUT
+            self._values["refused"] = names(interest.refused_versions)
         self._suspects = 1 if interest.suspects else 0
         self._claimed: tuple[list[int], list[int]] = ([], [])
 
@@ -228,7 +242,7 @@ class Search:
         """Ordinals of the instances and ids of the activities to claim."""
         room, slots = self._values["room"], self._values["slots"]
         return (
-            self._choose(self._rows(DUE), room) if room > 0 else [],
+            self._choose(self._rows(self._due), room) if room > 0 else [],
             [row[0] for row in self._rows(QUEUED)] if slots > 0 else [],
         )
 
@@ -261,7 +275,7 @@ class Search:
         activities: list[ClaimedActivity],
     ) -> Work:
         # Asked after the claims: the timers of what was claimed are the lane's own by now.
-        [(next_due,)] = self._rows(NEXT_DUE)
+        [(next_due,)] = self._rows(self._next_due)
         return Work(
             now=self._values["now"],
             inbox=inbox,

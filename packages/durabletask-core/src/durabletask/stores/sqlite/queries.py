@@ -1,14 +1,15 @@
-"""Reading instances and histories, and deleting finished instances."""
+"""Reading instances and histories, and deleting instances that are finished or idle."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from durabletask.engine import to_micros
+from durabletask.entities import is_entity
 from durabletask.store import InstanceRecord
 from durabletask.store.query import position_of, token_of
 from durabletask.stores.sqlite.erase import erase
-from durabletask.stores.sqlite.schema import entries
+from durabletask.stores.sqlite.schema import OF_ENTITIES, OF_ORCHESTRATIONS, entries
 from durabletask.stores.sqlite.values import decode_tags, encode
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from durabletask.state import OrchestrationQuery
     from durabletask.stores.sqlite.database import Database
 
-__all__ = ["find", "get", "histories", "purge"]
+__all__ = ["find", "get", "histories", "purge", "purge_idle"]
 
 COLUMNS = f"""
 SELECT instance_id, execution_id, name, version, status, created_at,
@@ -38,6 +39,16 @@ SELECT chunk FROM instances CROSS JOIN history ON {entries("ordinal")}
 WHERE hub = ? AND instance_id = ? AND execution_id = ?
 ORDER BY entry
 """
+
+IDLE = (
+    "SELECT ordinal FROM instances "
+    "WHERE lane = 0 AND wake_at IS NULL AND parked IS NULL AND status = 'PENDING' "
+    "AND NOT EXISTS (SELECT 1 FROM activities WHERE instance = instances.ordinal) "
+    "AND hub = {hub:d} AND instance_id IN ("
+)
+"""Instances that wait for nothing. Of one that nobody owns, that is not parked and that has not
+finished, a NULL ``wake_at`` says all the rest: it has had a turn in its execution, it is not busy,
+and it has no message, visible or not. Activities alone are not in it."""
 
 TAGGED = "EXISTS (SELECT 1 FROM json_each(tags) WHERE key = ? AND value = ?)"
 
@@ -99,15 +110,18 @@ def find(
     """
     conditions = Conditions(hub)
     conditions.add_all(query)
-    select = WITH_PAYLOADS if query.fetch_payloads else WITHOUT_PAYLOADS
-    rows = database.rows(
-        f"{select} WHERE {conditions.sql} ORDER BY created_at, instance_id LIMIT ?",
-        (*conditions.values, query.page_size + 1),
-    )
+    sql = page(conditions, payloads=query.fetch_payloads)
+    rows = database.rows(sql, (*conditions.values, query.page_size + 1))
     records = [record(row) for row in rows[: query.page_size]]
     if len(rows) <= query.page_size:
         return records, None
     return records, token_of((records[-1].created_at, records[-1].instance_id))
+
+
+def page(conditions: Conditions, *, payloads: bool) -> str:
+    """The statement that reads a page; its last parameter is how many rows at most."""
+    select = WITH_PAYLOADS if payloads else WITHOUT_PAYLOADS
+    return f"{select} WHERE {conditions.sql} ORDER BY created_at, instance_id LIMIT ?"
 
 
 class Conditions:
@@ -134,7 +148,9 @@ class Conditions:
             self.add("status IN (SELECT value FROM json_each(?))", statuses)
         if query.name is not None:
             self.add("name = ?", query.name)
-        if prefix := query.instance_id_prefix:
+        prefix = query.instance_id_prefix or ""
+        self.add(OF_ENTITIES if is_entity(prefix) else OF_ORCHESTRATIONS)
+        if prefix:
             self.add("substr(instance_id, 1, ?) = ?", len(prefix), prefix)
         for key, value in query.tags.items():
             self.add(TAGGED, key, value)
@@ -174,3 +190,16 @@ def purge(database: Database, hub: int, instance_ids: Sequence[str], *, recursiv
         column, ids = "parent_id", list(fresh) if recursive else []
     erase(database, doomed.values())
     return len(doomed)
+
+
+def purge_idle(database: Database, hub: int, instance_ids: Sequence[str]) -> int:
+    """Delete those that wait for nothing. In a transaction.
+
+    Writers come one after another, so a batch is applied before this or after it as a whole: what
+    it has not found it has created.
+    """
+    ids = [(instance_id,) for instance_id in instance_ids]
+    found = database.gather(IDLE.format(hub=hub), "?", ids, ")")
+    idle = {ordinal for (ordinal,) in found}
+    erase(database, idle)
+    return len(idle)

@@ -22,6 +22,8 @@ from durabletask.errors import BackendUnavailableError, SchemaVersionError
 __all__ = [
     "APPLICATION_ID",
     "FIRST_MESSAGE",
+    "OF_ENTITIES",
+    "OF_ORCHESTRATIONS",
     "REWAKE",
     "SCHEMA_VERSION",
     "SEQUENCE_BITS",
@@ -35,13 +37,18 @@ __all__ = [
 APPLICATION_ID = 0x64746B31
 """Marks a file as ours ("dtk1"), also for the ``file`` command."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-TABLES = """
+OF_ENTITIES = "substr(instance_id, 1, 1) = '@'"
+OF_ORCHESTRATIONS = "substr(instance_id, 1, 1) <> '@'"
+"""The two halves of ``instances``. A query is for one of them and says so in these very words, from
+which SQLite sees that the index of that half will do: the other half is not even read."""
+
+TABLES = f"""
 CREATE TABLE hubs (
     hub INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
-) {strict};
+) {{strict}};
 
 CREATE TABLE lanes (
     lane_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -54,7 +61,7 @@ CREATE TABLE lanes (
     outcome TEXT,
     orchestrations TEXT NOT NULL,
     activities TEXT NOT NULL
-) {strict};
+) {{strict}};
 
 CREATE TABLE instances (
     ordinal INTEGER PRIMARY KEY,
@@ -85,7 +92,7 @@ CREATE TABLE instances (
     output TEXT,
     carryover BLOB,
     UNIQUE (hub, instance_id)
-) {strict};
+) {{strict}};
 CREATE INDEX instances_claimable ON instances (hub, name, wake_at)
     WHERE lane = 0 AND wake_at IS NOT NULL;
 CREATE INDEX instances_crashed ON instances (hub, name, wake_at)
@@ -93,13 +100,16 @@ CREATE INDEX instances_crashed ON instances (hub, name, wake_at)
 CREATE INDEX instances_owned ON instances (lane, wake_at) WHERE lane <> 0;
 CREATE INDEX instances_parked ON instances (hub, name) WHERE parked IS NOT NULL;
 CREATE INDEX instances_children ON instances (hub, parent_id) WHERE parent_id IS NOT NULL;
-CREATE INDEX instances_created ON instances (hub, created_at, instance_id);
+CREATE INDEX instances_created ON instances (hub, created_at, instance_id)
+    WHERE {OF_ORCHESTRATIONS};
+CREATE INDEX instances_entities ON instances (hub, created_at, instance_id)
+    WHERE {OF_ENTITIES};
 
 CREATE TABLE history (
     entry INTEGER PRIMARY KEY,
     recorded_at INTEGER NOT NULL,
     chunk BLOB NOT NULL
-) {strict};
+) {{strict}};
 
 CREATE TABLE inbox (
     message_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -108,7 +118,7 @@ CREATE TABLE inbox (
     bound INTEGER NOT NULL,
     urgent INTEGER NOT NULL,
     body BLOB NOT NULL
-) {strict};
+) {{strict}};
 CREATE INDEX inbox_instance ON inbox (instance, visible_at);
 CREATE INDEX inbox_urgent ON inbox (visible_at, instance) WHERE urgent = 1;
 
@@ -124,7 +134,7 @@ CREATE TABLE activities (
     crashes INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER NOT NULL,
     body BLOB NOT NULL
-) {strict};
+) {{strict}};
 CREATE INDEX activities_claimable ON activities (hub, name, activity_id) WHERE lane = 0;
 CREATE INDEX activities_claimed ON activities (lane) WHERE lane <> 0;
 CREATE INDEX activities_instance ON activities (instance);

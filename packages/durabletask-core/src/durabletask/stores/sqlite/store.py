@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteStore"]
 
-CAPABILITIES = Capabilities(name="sqlite", rewind=True, transactional_start=True)
+CAPABILITIES = Capabilities(name="sqlite", rewind=True, transactional_start=True, entities=True)
 
 OLDEST_SQLITE = (3, 33, 0)
 """The first version with UPDATE ... FROM."""
@@ -265,6 +265,14 @@ class SQLiteStore(Store):
         return await self._open.writer.run(
             lambda database: database.settle(
                 lambda: queries.purge(database, hub, instance_ids, recursive=recursive)
+            )
+        )
+
+    async def purge_idle(self, instance_ids: Sequence[str]) -> int:
+        hub = self._open.hub
+        return await self._open.writer.run(
+            lambda database: database.settle(
+                lambda: queries.purge_idle(database, hub, instance_ids)
             )
         )
 

@@ -78,8 +78,9 @@ class Crew:
 
     async def _work(self, process: Process) -> None:
         backend = self._backend(process)
-        worker = SimulatedWorker(process, backend, self._settings.worker, self._evidence)
-        for orchestration in self._program.orchestrations:
+        options = self._program.options_of(process.name, self._settings.worker)
+        worker = SimulatedWorker(process, backend, options, self._evidence)
+        for orchestration in self._program.orchestrations_of(process.name):
             worker.add_orchestration(orchestration)
         for activity in self._program.activities:
             worker.add_activity(activity)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from durabletask.client import TaskHubClient
     from durabletask.entities import EntityState
     from durabletask.state import OrchestrationState
+    from durabletask.worker import WorkerOptions
 
 __all__ = ["Program", "insist"]
 
@@ -37,6 +38,7 @@ class Program(ABC):
 
     Attributes:
         orchestrations, activities, entities: what every worker registers.
+        workers: names of the worker processes; known before the first of them is started.
 
     Example::
 
@@ -56,6 +58,7 @@ class Program(ABC):
     orchestrations: Sequence[Callable[..., Any]] = ()
     activities: Sequence[Callable[..., Any]] = ()
     entities: Sequence[Callable[..., Any]] = ()
+    workers: Sequence[str] = ()
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -73,6 +76,19 @@ class Program(ABC):
         It dies with the process in the middle of anything.
         """
         return
+
+    def options_of(self, worker: str, chosen: WorkerOptions) -> WorkerOptions:
+        """What a worker process of this name is started with; ``chosen`` are the seed's options.
+
+        Override it, and ``orchestrations_of``, if workers are not to be all the same. Whatever
+        becomes of the others, each instance must find a worker that can finish it.
+        """
+        return chosen
+
+    def orchestrations_of(self, worker: str) -> Sequence[Callable[..., Any]]:
+        """What a worker process of this name registers. Asked once in each of its lives, so that
+        a process may come back with other code."""
+        return self.orchestrations
 
     @abstractmethod
     def check(self, states: Mapping[str, OrchestrationState]) -> Iterable[str]:

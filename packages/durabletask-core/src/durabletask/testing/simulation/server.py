@@ -26,13 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["ProcessDeath", "Server"]
 
 _WRITERS = {
-    "commit",
-    "open_lane",
-    "close_lane",
-    "take_over",
-    "purge_idle",
-    "purge_instances",
-    "rewind_instances",
+    *("commit", "open_lane", "close_lane", "take_over"),
+    *("purge_instances", "purge_idle", "rewind_instances"),
 }
 """Calls after which other processes are told that something was written."""
 

@@ -86,6 +86,7 @@ class _Simulation:
         self.evidence = Evidence()
         self._settings = random_settings(self.world.stream("settings"))
         self._program = program(self.world.stream("program"))
+        self._program.workers = self._settings.workers
         if faults is None:
             faults = random_faults(self.world.stream("faults"), self._settings.workers, CLIENT)
         self._faults = [*faults]

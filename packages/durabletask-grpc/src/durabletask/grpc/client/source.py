@@ -42,7 +42,15 @@ from durabletask.grpc.client.turns import (
     turns_in,
 )
 from durabletask.grpc.convert import Requests, failure_message, read_events, text_value
-from durabletask.grpc.extensions import CODE, DELAY, DRAINING, GRACE, PARK_REASON
+from durabletask.grpc.extensions import (
+    CODE,
+    DELAY,
+    DRAINING,
+    GRACE,
+    PARK_REASON,
+    VERSIONS,
+    tell_versions,
+)
 from durabletask.grpc.protocol import pb
 from durabletask.grpc.protocol.batches_pb2 import Packed, WorkItems
 from durabletask.state import OrchestrationStatus
@@ -54,6 +62,7 @@ if TYPE_CHECKING:
     from durabletask.grpc.client.connection import Connection, Metadata
     from durabletask.grpc.client.options import GrpcOptions
     from durabletask.history import HistoryEvent
+    from durabletask.versions import VersionRule
 
 __all__ = ["GrpcWorkItemSource"]
 
@@ -97,9 +106,10 @@ class GrpcWorkItemSource(WorkItemSource):
         self._can_park = can_park
         self._must_unlock = must_unlock
         self._request = _request_for(profile)
-        self._extra = (
+        self._extra: tuple[tuple[str, str | bytes], ...] = (
             (CODE, _fingerprint(profile)),
             (GRACE, f"{profile.unregistered_grace:g}"),
+            *_versions_of(profile),
         )
         self._outbox = Outbox(connection)
         self._batcher = Batcher(connection) if in_batches else None
@@ -509,14 +519,31 @@ def _request_for(profile: WorkerProfile) -> pb.GetWorkItemsRequest:
     if not profile.any_name:
         filters = request.workItemFilters
         filters.SetInParent()
+        # The protocol can say which versions are taken if they are listed. Of what a service sends
+        # beside them, or because it does not look at filters, the worker abandons what it rejects.
+        rule = _rejecting(profile)
+        versions = [rule.version or ""] if rule is not None and rule.match == "strict" else []
         filters.orchestrations.extend(
-            pb.OrchestrationFilter(name=name) for name in sorted(profile.orchestrations)
+            pb.OrchestrationFilter(name=name, versions=versions)
+            for name in sorted(profile.orchestrations)
         )
         filters.activities.extend(
             pb.ActivityFilter(name=name) for name in sorted(profile.activities)
         )
         filters.entities.extend(pb.EntityFilter(name=name) for name in sorted(profile.entities))
     return request
+
+
+def _rejecting(profile: WorkerProfile) -> VersionRule | None:
+    """The profile's rule, if it leaves instances to others. What it fails has to arrive."""
+    rule = profile.versions
+    return rule if rule is not None and rule.failure == "reject" else None
+
+
+def _versions_of(profile: WorkerProfile) -> tuple[tuple[str, bytes], ...]:
+    """What servers of ours are told, which then do not send what the worker rejects."""
+    rule = _rejecting(profile)
+    return () if rule is None else ((VERSIONS, tell_versions(rule)),)
 
 
 def _fingerprint(profile: WorkerProfile) -> str:

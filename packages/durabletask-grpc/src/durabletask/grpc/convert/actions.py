@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.actions import (
     Action,
+    ApplyPatch,
     CompleteOrchestration,
     ContinueAsNew,
     CreateSubOrchestration,
@@ -26,6 +27,7 @@ from durabletask.grpc.convert.values import (
     text_value,
     timestamp,
 )
+from durabletask.grpc.extensions import PATCH
 from durabletask.grpc.protocol import pb
 from durabletask.history import EventRaised
 
@@ -88,6 +90,13 @@ def _send_event(action: SendEvent) -> pb.OrchestratorAction:
     return pb.OrchestratorAction(id=action.task_id, sendEvent=sent)
 
 
+def _apply_patch(action: ApplyPatch) -> pb.OrchestratorAction:
+    sent = pb.SendEventAction(
+        instance=pb.OrchestrationInstance(instanceId=PATCH), name=action.patch_id
+    )
+    return pb.OrchestratorAction(id=_UNNUMBERED, sendEvent=sent)
+
+
 def _complete(action: CompleteOrchestration) -> pb.OrchestratorAction:
     failure = action.failure
     completed = pb.CompleteOrchestrationAction(
@@ -108,14 +117,15 @@ def _continue_as_new(action: ContinueAsNew) -> pb.OrchestratorAction:
     return pb.OrchestratorAction(id=_END, completeOrchestration=continued)
 
 
-_END = -1
-"""The id of the action that ends an execution: no event refers to it."""
+_UNNUMBERED = _END = -1
+"""The id of the action that ends an execution, and of patches: no event refers to it."""
 
 _WRITE: dict[type, Callable[[Any], pb.OrchestratorAction]] = {
     ScheduleTask: _schedule_task,
     CreateTimer: _create_timer,
     CreateSubOrchestration: _create_child,
     SendEvent: _send_event,
+    ApplyPatch: _apply_patch,
     CompleteOrchestration: _complete,
     ContinueAsNew: _continue_as_new,
 }
@@ -151,6 +161,12 @@ def _read(message: pb.OrchestratorAction, requests: Requests) -> Action:
     return read(message.id, getattr(message, kind or ""))
 
 
+def _read_sent(number: int, sent: pb.SendEventAction) -> Action:
+    if sent.instance.instanceId == PATCH:
+        return ApplyPatch(sent.name)
+    return SendEvent(number, sent.instance.instanceId, sent.name, read_text(sent, "data"))
+
+
 def _read_end(number: int, end: pb.CompleteOrchestrationAction) -> Action:
     if end.orchestrationStatus == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
         raised = (e for e in read_events(end.carryoverEvents) if isinstance(e, EventRaised))
@@ -179,8 +195,6 @@ _READ: dict[str, Callable[[int, Any], Action]] = {
         read_tags(a.tags),
         retried=True,
     ),
-    "sendEvent": lambda number, a: SendEvent(
-        number, a.instance.instanceId, a.name, read_text(a, "data")
-    ),
+    "sendEvent": _read_sent,
     "completeOrchestration": _read_end,
 }

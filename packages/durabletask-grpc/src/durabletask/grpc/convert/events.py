@@ -27,7 +27,7 @@ from durabletask.grpc.convert.values import (
     text_value,
     timestamp,
 )
-from durabletask.grpc.extensions import FORMER
+from durabletask.grpc.extensions import FORMER, PATCH
 from durabletask.grpc.protocol import pb
 from durabletask.history import (
     ContinuedAsNew,
@@ -43,6 +43,7 @@ from durabletask.history import (
     ExecutionTerminated,
     HistoryEvent,
     OrchestratorStarted,
+    PatchApplied,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -148,6 +149,10 @@ def _write_event_sent(message: pb.HistoryEvent, event: EventSent) -> None:
         sent.input.value = event.input
 
 
+def _write_patch_applied(message: pb.HistoryEvent, event: PatchApplied) -> None:
+    message.eventSent.instanceId, message.eventSent.name = PATCH, event.patch_id
+
+
 def _write_timer_fired(message: pb.HistoryEvent, event: TimerFired) -> None:
     message.timerFired.timerId = event.task_id
     message.timerFired.fireAt.CopyFrom(timestamp(event.fire_at))
@@ -228,6 +233,7 @@ _WRITE: dict[type, Callable[[pb.HistoryEvent, Any], None]] = {
     SubOrchestrationInstanceCompleted: _result_writer("subOrchestrationInstanceCompleted"),
     SubOrchestrationInstanceFailed: _failure_writer("subOrchestrationInstanceFailed"),
     EventSent: _write_event_sent,
+    PatchApplied: _write_patch_applied,
     EventRaised: _write_event_raised,
     ExecutionSuspended: _reason_writer("executionSuspended"),
     ExecutionResumed: _reason_writer("executionResumed"),
@@ -293,6 +299,12 @@ def _read_execution_started(
     )
 
 
+def _read_event_sent(message: pb.HistoryEvent, sent: pb.EventSentEvent) -> HistoryEvent:
+    if sent.instanceId == PATCH:
+        return PatchApplied(sent.name)
+    return EventSent(message.eventId, sent.instanceId, sent.name, read_text(sent, "input"))
+
+
 def _read_execution_completed(
     message: pb.HistoryEvent, completed: pb.ExecutionCompletedEvent
 ) -> HistoryEvent:
@@ -342,7 +354,7 @@ _READ: dict[str, Callable[[pb.HistoryEvent, Any], HistoryEvent]] = {
     "subOrchestrationInstanceFailed": lambda m, e: SubOrchestrationInstanceFailed(
         e.taskScheduledId, read_failure(e.failureDetails)
     ),
-    "eventSent": lambda m, e: EventSent(m.eventId, e.instanceId, e.name, read_text(e, "input")),
+    "eventSent": _read_event_sent,
     "eventRaised": lambda m, e: EventRaised(e.name, read_text(e, "input")),
 }
 

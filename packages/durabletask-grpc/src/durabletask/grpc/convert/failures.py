@@ -9,6 +9,9 @@ from durabletask.state import FailureDetails
 __all__ = ["failure_message", "read_failure"]
 
 
+_OURS, _THEIRS = "durabletask.errors.VersionMismatchError", "VersionMismatch"
+"""The one failure that the protocol has a name for, as it is called here and there."""
+
 _DEEPEST = 32
 """Causes that are passed on. Parsers refuse messages nested some hundred levels deep, and a failure
 that climbs out of a tree of orchestrations gets a level at each."""
@@ -22,7 +25,7 @@ def failure_message(failure: FailureDetails) -> pb.TaskFailureDetails:
 def _written(failure: FailureDetails, causes: int) -> pb.TaskFailureDetails:
     cause = failure.cause if causes else None
     return pb.TaskFailureDetails(
-        errorType=failure.error_type,
+        errorType=_THEIRS if failure.error_type == _OURS else failure.error_type,
         errorMessage=failure.message,
         stackTrace=text_value(failure.stack_trace),
         innerFailure=None if cause is None else _written(cause, causes - 1),
@@ -41,7 +44,7 @@ def read_failure(message: pb.TaskFailureDetails) -> FailureDetails:
 def _read(message: pb.TaskFailureDetails, causes: int) -> FailureDetails:
     nested = causes and message.HasField("innerFailure")
     return FailureDetails(
-        error_type=message.errorType,
+        error_type=_OURS if message.errorType == _THEIRS else message.errorType,
         message=message.errorMessage,
         stack_trace=optional_text(message, "stackTrace"),
         cause=_read(message.innerFailure, causes - 1) if nested else None,

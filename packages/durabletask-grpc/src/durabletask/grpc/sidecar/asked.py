@@ -13,6 +13,7 @@ import msgspec
 
 from durabletask.actions import (
     Action,
+    ApplyPatch,
     CallEntity,
     CompleteOrchestration,
     ContinueAsNew,
@@ -150,6 +151,10 @@ def _check_named(
         check_text(action.request_id, "the id of a request to an entity")
 
 
+def _check_patch(action: ApplyPatch, limit: int) -> None:
+    check_text(action.patch_id, "the id of a patch")
+
+
 def _check_end(action: CompleteOrchestration, limit: int) -> None:
     if action.status not in FINISHED:
         raise InvalidRequestError(f"an orchestration cannot end as {action.status.value}")
@@ -171,6 +176,7 @@ _CHECKS: dict[type, Callable[[Any, int], None]] = {
     SignalEntity: _check_operation,
     LockEntities: _check_lock,
     UnlockEntity: _check_named,
+    ApplyPatch: _check_patch,
     CompleteOrchestration: _check_end,
     ContinueAsNew: _check_next,
 }

@@ -37,7 +37,9 @@ from durabletask.grpc.extensions import (
     PARK_REASON,
     TAGS,
     USER_AGENT,
+    VERSIONS,
     WORKER_ID,
+    versions_told,
 )
 from durabletask.grpc.protocol import pb
 from durabletask.grpc.sidecar.asked import checked, checked_outcome
@@ -104,7 +106,9 @@ async def work_items(
 
 
 async def _open_stream(call: Call, request: pb.GetWorkItemsRequest) -> WorkStream:
-    filter = WorkItemFilter(request, call.text(USER_AGENT) or "")
+    filter = WorkItemFilter(
+        request, versions_told(call.metadata.get(VERSIONS)), call.text(USER_AGENT) or ""
+    )
     code = call.text(CODE)
     turns = request.maxConcurrentOrchestrationWorkItems or _UNLIMITED
     # Many SDKs do not say it of entities; then those share what is said of turns.
@@ -120,6 +124,7 @@ async def _open_stream(call: Call, request: pb.GetWorkItemsRequest) -> WorkStrea
         any_name=filter.is_open,
         any_entity=filter.takes_any_entity,
         code=code or "",
+        versions=filter.rule,
     )
     return WorkStream(
         await call.hub.backend.open_worker(profile),

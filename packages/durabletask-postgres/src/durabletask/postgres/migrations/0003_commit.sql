@@ -11,7 +11,9 @@
 -- order in which they become visible. Two commits that lock in several steps may still meet head on;
 -- the server ends one of them, which has then written nothing and is repeated.
 --
--- The statements of a function see what was committed before each of them began.
+-- The statements of a function see what was committed before each of them began. So a create may be
+-- refused for the sake of an instance that is gone when the message for it is delivered: then all of
+-- the batch fails as transactions that collide do, and finds the id free when it is repeated.
 
 CREATE FUNCTION fence_v1(
     p_hub integer, p_lane bigint, p_epoch bigint, p_number bigint, p_record boolean
@@ -429,6 +431,38 @@ BEGIN
     END IF;
 END $$;
 
+-- Fails if one of the missing receivers is an instance for whose sake a create was refused.
+CREATE FUNCTION expect_present(
+    p_refused integer[], p_created text[], p_missing integer[], p_receivers text[]
+) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM unnest(p_refused) AS r (position) JOIN unnest(p_missing) AS m (position)
+            ON p_created[r.position] = p_receivers[m.position]
+    ) THEN
+        RAISE EXCEPTION 'an instance was deleted while a message was on its way to it'
+            USING ERRCODE = 'serialization_failure';
+    END IF;
+END $$;
+
+-- Sees to it that some instances, which this transaction has just created or found, stay until its
+-- end; fails if one of them has been deleted since. For a batch in several calls, of which the first
+-- has fenced the lane and created, and the last delivers.
+CREATE FUNCTION keep_v1(p_hub integer, p_lane bigint, p_epoch bigint, p_ids text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    v_count integer;
+BEGIN
+    PERFORM FROM instances
+    WHERE hub = p_hub AND instance_id = ANY (p_ids) ORDER BY ordinal FOR KEY SHARE;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    IF v_count < cardinality(p_ids) THEN
+        RAISE EXCEPTION 'an instance was deleted while a message was on its way to it'
+            USING ERRCODE = 'serialization_failure';
+    END IF;
+END $$;
+
 -- What clients may commit: new instances that nobody owns, and messages.
 CREATE FUNCTION submit_v1(
     p_hub integer, p_lane bigint, p_epoch bigint, p_number bigint, p_replacing boolean,
@@ -461,6 +495,9 @@ BEGIN
         missing := deliver(
             p_hub, p_lane, g_id, g_execution, g_visible_at, g_urgent, g_unpark, g_body
         );
+    END IF;
+    IF refused IS NOT NULL AND missing IS NOT NULL THEN
+        PERFORM expect_present(refused, c_id, missing, g_id);
     END IF;
     IF refused IS NOT NULL OR missing IS NOT NULL THEN
         UPDATE lanes AS l SET refused = submit_v1.refused, missing = submit_v1.missing
@@ -580,6 +617,9 @@ BEGIN
         missing := deliver(
             p_hub, p_lane, g_id, g_execution, g_visible_at, g_urgent, g_unpark, g_body
         );
+    END IF;
+    IF refused IS NOT NULL AND missing IS NOT NULL THEN
+        PERFORM expect_present(refused, c_id, missing, g_id);
     END IF;
     IF cardinality(a_id) > 0 THEN
         INSERT INTO activities (hub, instance, execution_id, task_id, name, queued_at, body)

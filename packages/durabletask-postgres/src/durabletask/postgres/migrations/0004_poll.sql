@@ -1,10 +1,12 @@
 -- Finding work and handing it out.
 
--- What may be claimed: the oldest due instances of each known name, the oldest suspect of each, and
+-- What may be claimed: the oldest due instances of each known name, the oldest suspect of each, all of
+-- them of versions that are not refused ('' is none, and names with @ are not asked for theirs), and
 -- whoever has urgent mail. Locks the rows it gives; those that somebody else has locked are skipped,
 -- so two polls never wait for each other and never get the same.
 CREATE FUNCTION due(
-    p_hub integer, p_now bigint, p_names text[], p_room integer, p_probation integer
+    p_hub integer, p_now bigint, p_names text[], p_refused text[], p_room integer,
+    p_probation integer
 ) RETURNS TABLE (ordinal bigint, due_at bigint, is_suspect boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -14,6 +16,7 @@ BEGIN
         SELECT i.ordinal, i.wake_at FROM instances AS i
         WHERE i.hub = p_hub AND i.name = known.name AND i.lane = 0 AND i.wake_at <= p_now
         AND i.crashes < p_probation
+        AND (coalesce(i.version, '') <> ALL (p_refused) OR known.name LIKE '@%')
         ORDER BY i.wake_at, i.ordinal LIMIT p_room FOR UPDATE SKIP LOCKED
     ) AS d;
     RETURN QUERY
@@ -22,6 +25,7 @@ BEGIN
         SELECT i.ordinal, i.wake_at FROM instances AS i
         WHERE i.hub = p_hub AND i.name = known.name AND i.lane = 0 AND i.wake_at <= p_now
         AND i.crashes > 0 AND i.crashes >= p_probation
+        AND (coalesce(i.version, '') <> ALL (p_refused) OR known.name LIKE '@%')
         ORDER BY i.wake_at, i.ordinal LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AS d;
     RETURN QUERY
@@ -33,13 +37,15 @@ BEGIN
 END $$;
 
 -- Whether due() would find anything, without a lock.
-CREATE FUNCTION is_due(p_hub integer, p_now bigint, p_names text[]) RETURNS boolean
+CREATE FUNCTION is_due(p_hub integer, p_now bigint, p_names text[], p_refused text[])
+RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN EXISTS (
         SELECT FROM unnest(p_names) AS known (name) CROSS JOIN LATERAL (
             SELECT FROM instances AS i
             WHERE i.hub = p_hub AND i.name = known.name AND i.lane = 0 AND i.wake_at <= p_now
+            AND (coalesce(i.version, '') <> ALL (p_refused) OR known.name LIKE '@%')
             LIMIT 1
         ) AS d
     ) OR EXISTS (
@@ -51,8 +57,9 @@ END $$;
 
 -- When the next message of an owned instance, or the next instance that the lane could claim,
 -- becomes due.
-CREATE FUNCTION next_due(p_hub integer, p_lane bigint, p_now bigint, p_names text[])
-RETURNS bigint
+CREATE FUNCTION next_due(
+    p_hub integer, p_lane bigint, p_now bigint, p_names text[], p_refused text[]
+) RETURNS bigint
 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN least(
@@ -62,6 +69,7 @@ BEGIN
             FROM unnest(p_names) AS known (name) CROSS JOIN LATERAL (
                 SELECT i.wake_at FROM instances AS i
                 WHERE i.hub = p_hub AND i.name = known.name AND i.lane = 0 AND i.wake_at > p_now
+                AND (coalesce(i.version, '') <> ALL (p_refused) OR known.name LIKE '@%')
                 ORDER BY i.wake_at LIMIT 1
             ) AS d),
         (SELECT min(visible_at) FROM inbox WHERE urgent AND lane = 0 AND visible_at > p_now)
@@ -71,7 +79,7 @@ END $$;
 -- Gives instances to a lane, with their messages. The rows are locked by due().
 CREATE FUNCTION claim_instances(
     p_hub integer, p_lane bigint, p_number bigint, p_now bigint, p_names text[],
-    p_room integer, p_suspects boolean, p_probation integer
+    p_refused text[], p_room integer, p_suspects boolean, p_probation integer
 ) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -81,7 +89,7 @@ BEGIN
     -- The oldest of what is due, with no more suspects than one poll may hand out.
     WITH found AS (
         SELECT d.ordinal, min(d.due_at) AS due_at, d.is_suspect
-        FROM due(p_hub, p_now, p_names, p_room, p_probation) AS d
+        FROM due(p_hub, p_now, p_names, p_refused, p_room, p_probation) AS d
         GROUP BY d.ordinal, d.is_suspect
     ), ranked AS (
         SELECT f.*, row_number() OVER (PARTITION BY is_suspect ORDER BY due_at, ordinal) AS rank
@@ -142,7 +150,7 @@ END $$;
 CREATE FUNCTION poll_v1(
     p_hub integer, p_lane bigint, p_epoch bigint, p_number bigint, p_acked bigint,
     p_firm boolean, p_orchestrations text[], p_activities text[], p_room integer,
-    p_slots integer, p_suspects boolean, p_probation integer
+    p_slots integer, p_suspects boolean, p_probation integer, p_refused text[]
 ) RETURNS TABLE (
     kind text, id bigint, ordinal bigint, instance_id text, execution_id text, name text,
     body bytea, version text, status text, input text, tags text, parent text, start_at bigint,
@@ -152,7 +160,7 @@ CREATE FUNCTION poll_v1(
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now bigint := microseconds();
-    v_due boolean := p_room > 0 AND is_due(p_hub, v_now, p_orchestrations);
+    v_due boolean := p_room > 0 AND is_due(p_hub, v_now, p_orchestrations, p_refused);
     v_queued boolean := p_slots > 0 AND EXISTS (
         SELECT FROM unnest(p_activities) AS known (name)
         JOIN LATERAL (
@@ -183,7 +191,8 @@ BEGIN
 
     IF v_due THEN
         PERFORM claim_instances(
-            p_hub, p_lane, p_number, v_now, p_orchestrations, p_room, p_suspects, p_probation
+            p_hub, p_lane, p_number, v_now, p_orchestrations, p_refused, p_room, p_suspects,
+            p_probation
         );
     END IF;
     IF v_queued THEN
@@ -196,7 +205,7 @@ BEGIN
     -- Asked after the claims: the timers of what was claimed are the lane's own by now.
     RETURN QUERY
     SELECT NULL, v_now, NULL::bigint, NULL, NULL, NULL, NULL::bytea, NULL, NULL,
-        NULL, NULL, NULL, next_due(p_hub, p_lane, v_now, p_orchestrations), NULL::bigint,
+        NULL, NULL, NULL, next_due(p_hub, p_lane, v_now, p_orchestrations, p_refused), NULL::bigint,
         NULL::integer, NULL::bigint, NULL::boolean, NULL::integer, NULL::integer, NULL::bigint,
         NULL::integer[];
 END $$;

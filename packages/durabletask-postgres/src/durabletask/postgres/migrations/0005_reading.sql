@@ -1,4 +1,4 @@
--- Reading instances and histories, and deleting finished instances.
+-- Reading instances and histories, and deleting instances that are finished or idle.
 
 -- The columns of an instance as clients see them. Payloads are large, so they are left out on request.
 CREATE FUNCTION instances_v1(p_hub integer, p_ids text[], p_payloads boolean) RETURNS TABLE (
@@ -52,6 +52,11 @@ BEGIN
 END $$;
 
 -- One page of a query, in the order of creation. What is NULL narrows nothing.
+--
+-- Ids that begin with @ are those of entities, and fit only a prefix that does too. The plan is made
+-- for the values of each call, so what is said of the prefix is known to be true or false by then, and
+-- what remains of the condition is that of one of the two indexes of creation: a page costs the same
+-- whatever there is of the other half.
 CREATE FUNCTION query_v1(
     p_hub integer, p_statuses text[], p_name text, p_prefix text, p_tags text,
     p_created_from bigint, p_created_to bigint, p_completed_from bigint, p_completed_to bigint,
@@ -74,6 +79,7 @@ BEGIN
     WHERE i.hub = p_hub
     AND (p_statuses IS NULL OR i.status = ANY (p_statuses))
     AND (p_name IS NULL OR i.name = p_name)
+    AND starts_with(i.instance_id, '@') = coalesce(starts_with(p_prefix, '@'), false)
     AND (p_prefix IS NULL OR starts_with(i.instance_id, p_prefix))
     AND (p_tags IS NULL OR i.tags @> p_tags::jsonb)
     AND (p_created_from IS NULL OR i.created_at >= p_created_from)
@@ -112,4 +118,37 @@ BEGIN
     END LOOP;
     PERFORM erase(v_doomed);
     RETURN cardinality(v_doomed);
+END $$;
+
+-- Deletes the idle ones among some instances; returns how many.
+--
+-- Of an instance that nobody owns, that is not parked and that has not finished, a NULL wake_at says
+-- that it has had a turn in its execution, is not busy and has no message, visible or not: every change
+-- of these writes its row. So a row that is locked is being changed and not idle; it is left out,
+-- and this waits for nobody. One that has been changed since it was found is looked at again as it is
+-- locked. Activities are queued by owners only, without a change of the row, so they are looked for
+-- by a statement of its own, which sees what came with the last change.
+--
+-- From then on nothing can happen to these rows: a create of such an id waits at the unique index
+-- until they are gone, and a message waits for the lock and finds no receiver. What becomes of
+-- a batch that has met the instance before that, see expect_present().
+CREATE FUNCTION purge_idle_v1(p_hub integer, p_ids text[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    v_locked bigint[];
+    v_idle bigint[];
+BEGIN
+    SELECT array_agg(f.ordinal) INTO v_locked FROM (
+        SELECT i.ordinal FROM instances AS i
+        WHERE i.hub = p_hub AND i.instance_id = ANY (p_ids) AND i.lane = 0 AND i.wake_at IS NULL
+        AND i.parked IS NULL AND i.status = 'PENDING'
+        FOR UPDATE SKIP LOCKED
+    ) AS f;
+    SELECT array_agg(l.ordinal) INTO v_idle FROM unnest(v_locked) AS l (ordinal)
+    WHERE NOT EXISTS (SELECT FROM activities AS a WHERE a.instance = l.ordinal);
+    IF v_idle IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM erase(v_idle);
+    RETURN cardinality(v_idle);
 END $$;

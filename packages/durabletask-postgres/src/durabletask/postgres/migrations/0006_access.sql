@@ -44,7 +44,7 @@ DECLARE
     v_clients text[] := ARRAY[
         'version_v1', 'hub_v1', 'ordinals_v1', 'open_lane_v1', 'renew_lane_v1', 'close_lane_v1',
         'submit_v1', 'start_v1', 'resolve_v1', 'instances_v1', 'histories_v1', 'query_v1',
-        'purge_v1', 'rewind_v1'
+        'purge_v1', 'purge_idle_v1', 'rewind_v1'
     ];
 BEGIN
     DELETE FROM grants WHERE role NOT IN (SELECT rolname FROM pg_roles);

@@ -1,4 +1,4 @@
--- needs: hub places messages activities instances
+-- needs: hub places messages activities indexes instances
 --
 -- Apply a batch, whole or not at all. ARGV[1]: the batch as `wire.py` packs it.
 --

@@ -1,9 +1,7 @@
 -- Rows of instances and the indexes over them.
 --
--- Members of an index are the creation instant in 17 digits and the id, all with the score 0: their
+-- Members of most indexes are the creation instant in 17 digits and the id, all with the score 0: their
 -- order as bytes is the order of queries, and a page begins at any member, there or gone.
-
-local function status_index(status) return prefix .. 'x:status:' .. status end
 
 -- The index of statuses is written once a script and instance: from what it was to what it is.
 local moved = {}
@@ -17,42 +15,43 @@ local function move(id, created, from, to)
 end
 
 local function save_moves()
-  for _, move in pairs(moved) do
+  for id, move in pairs(moved) do
     if move.from ~= move.to then
-      if move.from then call('ZREM', status_index(move.from), move.member) end
-      if move.to then call('ZADD', status_index(move.to), 0, move.member) end
+      local index = indexes_of(id) .. 'status:'
+      if move.from then call('ZREM', index .. move.from, move.member) end
+      if move.to then call('ZADD', index .. move.to, 0, move.member) end
     end
   end
 end
 
-local function tag_index(name, value)
-  return prefix .. 'x:tag:' .. #name .. ':' .. name .. '=' .. value
+local function tag_index(id, name, value)
+  return indexes_of(id) .. 'tag:' .. #name .. ':' .. name .. '=' .. value
 end
 
 local function index(id, name, created, tags)
-  local member = created .. id
-  call('ZADD', prefix .. 'x:all', 0, member)
+  local member, indexes = created .. id, indexes_of(id)
+  call('ZADD', indexes .. 'all', 0, member)
   call('ZADD', prefix .. 'x:id', 0, id)
-  call('ZADD', prefix .. 'x:name:' .. name, 0, member)
+  call('ZADD', indexes .. 'name:' .. name, 0, member)
   if tags then
     for tag, value in pairs(cmsgpack.unpack(tags)) do
-      call('ZADD', tag_index(tag, value), 0, member)
+      call('ZADD', tag_index(id, tag, value), 0, member)
     end
   end
 end
 
--- Delete a finished instance with all that belongs to it.
+-- Delete an instance with all that belongs to it. It is finished or idle, so no list has it.
 local function remove(id)
   local row = call('HMGET', instance_key(id), 'name', 'created', 'status', 'tags', 'pid')
-  local member = row[2] .. id
-  call('ZREM', prefix .. 'x:all', member)
+  local member, indexes = row[2] .. id, indexes_of(id)
+  call('ZREM', indexes .. 'all', member)
   call('ZREM', prefix .. 'x:id', id)
-  call('ZREM', prefix .. 'x:name:' .. row[1], member)
+  call('ZREM', indexes .. 'name:' .. row[1], member)
   call('ZREM', prefix .. 'x:done', id)
-  call('ZREM', status_index(row[3]), member)
+  call('ZREM', indexes .. 'status:' .. row[3], member)
   if row[4] then
     for tag, value in pairs(cmsgpack.unpack(row[4])) do
-      call('ZREM', tag_index(tag, value), member)
+      call('ZREM', tag_index(id, tag, value), member)
     end
   end
   if row[5] then call('SREM', children_key(row[5]), id) end

@@ -3,7 +3,8 @@
 -- Read the inboxes of owned instances, and claim due instances and activities.
 -- ARGV: lane and epoch; the number of this call, and of the last one that was given something and
 -- whose answer the caller has seen; the number of the last acknowledged batch; the interest packed:
--- orchestrations, activities, room for each, whether suspects are wanted, crashes of a suspect.
+-- orchestrations, activities, room for each, whether suspects are wanted, crashes of a suspect, and
+-- versions that are refused ('' is none).
 --
 -- A claim whose answer is lost would belong to a lane that does not know of it. So what a call was
 -- given is kept until a later one tells that its answer was seen; else it is handed out again.
@@ -28,6 +29,13 @@ local interest = cmsgpack.unpack(ARGV[6])
 local orchestrations, activities = interest[1], interest[2]
 local instance_room, activity_room = interest[3], interest[4]
 local suspects, probation_after = interest[5], interest[6]
+local refused, refuses = {}, #interest[7] > 0
+for _, version in ipairs(interest[7]) do refused[version] = true end
+
+-- Names that begin with @ are not asked for their versions.
+local function is_refused(name, version)
+  return refused[version or ''] and string.sub(name, 1, 1) ~= '@'
+end
 
 local next_due
 local after_now = '(' .. string.format('%.0f', now)
@@ -37,6 +45,28 @@ local function look_ahead(key)
   local first = call('ZRANGEBYSCORE', key, after_now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   local at = first[2] and tonumber(first[2])
   if at and (not next_due or at < next_due) then next_due = at end
+end
+
+local PAGE = 200
+
+-- As look_ahead, in a list of instances: those of refused versions are nothing to look for.
+local function look_ahead_of(key)
+  if not refuses then return look_ahead(key) end
+  local offset = 0
+  while true do
+    local page = call('ZRANGEBYSCORE', key, after_now, '+inf', 'WITHSCORES', 'LIMIT', offset, PAGE)
+    for n = 1, #page, 2 do
+      local at = tonumber(page[n + 1])
+      if next_due and at >= next_due then return end
+      local row = call('HMGET', instance_key(page[n]), 'name', 'version')
+      if not is_refused(row[1], row[2]) then
+        next_due = at
+        return
+      end
+    end
+    if #page < 2 * PAGE then return end
+    offset = offset + PAGE
+  end
 end
 
 local mail = {}
@@ -74,8 +104,6 @@ end
 
 -- --- the oldest first, over several lists ---------------------------------------------------------
 
-local PAGE = 200
-
 -- A reader of what is due in a list. Nothing is taken out of lists while they are read.
 local function reader(key, wanted)
   return {key = key, size = math.min(wanted, PAGE), offset = 0, page = {}, at = 1}
@@ -106,7 +134,7 @@ local function next_oldest(lists)
     end
   end
   if oldest then oldest.at = oldest.at + 2 end
-  return oldest_id
+  return oldest_id, oldest and oldest.key
 end
 
 local function readers(keys, room)
@@ -125,10 +153,12 @@ local room = instance_room - #instances
 if room > 0 then
   local lists = readers(due, room)
   while #chosen < room do
-    local id = next_oldest(lists)
+    local id, key = next_oldest(lists)
     if not id then break end
-    if not rows[id] then
-      local row = call('HMGET', instance_key(id), 'name', 'crashes', 'urgent')
+    local row = not rows[id] and
+      call('HMGET', instance_key(id), 'name', 'crashes', 'urgent', 'version')
+    -- One of a refused version may come once more, from the urgent list.
+    if row and (key == due_urgent or not is_refused(row[1], row[4])) then
       local suspect = tonumber(row[2] or 0) >= probation_after
       rows[id] = {name = row[1], suspect = suspect, urgent = row[3]}
       if not suspect or suspects then
@@ -188,7 +218,8 @@ if #given > 0 then
   call('HSET', lane_key(lane), 'poll', string.format('%.0f', number))
 end
 
-due[#due + 1] = mail_key(lane)
-for _, key in ipairs(due) do look_ahead(key) end
+look_ahead(due_urgent)
+look_ahead(mail_key(lane))
+for n = 2, #due do look_ahead_of(due[n]) end
 
 return {'ok', now, string.format('%.0f', last), mail, instances, claimed, next_due or -1}

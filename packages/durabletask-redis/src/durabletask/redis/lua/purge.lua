@@ -1,4 +1,4 @@
--- needs: hub activities instances
+-- needs: hub activities indexes instances
 --
 -- Delete those instances that are finished. ARGV: ids. Returns how many were deleted.
 

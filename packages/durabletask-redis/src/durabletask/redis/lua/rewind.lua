@@ -1,4 +1,4 @@
--- needs: hub places messages activities instances
+-- needs: hub places messages activities indexes instances
 --
 -- Put rewound instances in the place of what has failed: all of them, or none. ARGV[1]: them, as
 -- `wire.py` packs them. Returns whether anything was written, as 1 or 0.

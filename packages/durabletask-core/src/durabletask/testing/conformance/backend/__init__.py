@@ -20,6 +20,7 @@ from durabletask.testing.conformance.backend.outage import (
     FragileStore,
     Outage,
 )
+from durabletask.testing.conformance.backend.patches import PatchSuite
 from durabletask.testing.conformance.backend.poisoning import PoisonSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
@@ -35,6 +36,7 @@ from durabletask.testing.conformance.backend.suite import BackendSuite
 from durabletask.testing.conformance.backend.suspending import SuspendSuite
 from durabletask.testing.conformance.backend.terminating import TerminateSuite
 from durabletask.testing.conformance.backend.timers import TimerSuite
+from durabletask.testing.conformance.backend.versioning import VersioningSuite
 from durabletask.testing.conformance.backend.watching import WatchSuite
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "FragileStore",
     "LockSuite",
     "Outage",
+    "PatchSuite",
     "PoisonSuite",
     "PurgeSuite",
     "ReplaySuite",
@@ -67,6 +70,7 @@ __all__ = [
     "SuspendSuite",
     "TerminateSuite",
     "TimerSuite",
+    "VersioningSuite",
     "WatchSuite",
     "WorkItemSuite",
 ]

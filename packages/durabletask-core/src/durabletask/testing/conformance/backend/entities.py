@@ -192,7 +192,8 @@ class EntitySuite(EntityFixtures):
         """**entity-state** 0, "", [], {} and False are states; None is to have none."""
         await any_hub.work(call, note)
         former: Any = "nothing"
-        for value in (0, "", [], {}, False, None):
+        values: list[Any] = [0, "", [], {}, False, None]
+        for value in values:
             assert await any_hub.result_of(call, ["note", "n", "put", value]) == former
             state = await any_hub.client.get_entity(EntityId("note", "n"))
             if value is None:

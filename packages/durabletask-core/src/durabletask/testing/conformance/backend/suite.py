@@ -11,6 +11,7 @@ from durabletask.testing.conformance.backend.events import EventSuite
 from durabletask.testing.conformance.backend.failures import FailureSuite
 from durabletask.testing.conformance.backend.handing import WorkItemSuite
 from durabletask.testing.conformance.backend.locking import LockSuite
+from durabletask.testing.conformance.backend.patches import PatchSuite
 from durabletask.testing.conformance.backend.poisoning import PoisonSuite
 from durabletask.testing.conformance.backend.purging import PurgeSuite
 from durabletask.testing.conformance.backend.replay import ReplaySuite
@@ -25,6 +26,7 @@ from durabletask.testing.conformance.backend.storing import StorageSuite
 from durabletask.testing.conformance.backend.suspending import SuspendSuite
 from durabletask.testing.conformance.backend.terminating import TerminateSuite
 from durabletask.testing.conformance.backend.timers import TimerSuite
+from durabletask.testing.conformance.backend.versioning import VersioningSuite
 from durabletask.testing.conformance.backend.watching import WatchSuite
 
 __all__ = ["BackendSuite"]
@@ -39,6 +41,7 @@ class BackendSuite(
     EventSuite,
     FailureSuite,
     LockSuite,
+    PatchSuite,
     PoisonSuite,
     PurgeSuite,
     ReplaySuite,
@@ -53,6 +56,7 @@ class BackendSuite(
     SuspendSuite,
     TerminateSuite,
     TimerSuite,
+    VersioningSuite,
     WatchSuite,
     WorkItemSuite,
 ):

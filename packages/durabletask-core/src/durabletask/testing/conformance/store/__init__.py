@@ -33,6 +33,7 @@ from durabletask.testing.conformance.store.rewinds import RewindSuite
 from durabletask.testing.conformance.store.suite import StoreSuite
 from durabletask.testing.conformance.store.takeovers import TakeoverSuite
 from durabletask.testing.conformance.store.timers import TimerSuite
+from durabletask.testing.conformance.store.versions import VersionSuite
 
 __all__ = [
     "ActivityQueueSuite",
@@ -62,4 +63,5 @@ __all__ = [
     "StoreSuite",
     "TakeoverSuite",
     "TimerSuite",
+    "VersionSuite",
 ]

@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from durabletask import task
 from durabletask.client import TaskHubClient
+from durabletask.entities import EntityId
 from durabletask.errors import BackendUnavailableError
 from durabletask.history import ExecutionCompleted, TaskCompleted, TaskScheduled
 from durabletask.store import StoreBackend, StoreOptions
@@ -133,13 +134,43 @@ def _child(ctx: task.OrchestrationContext, number: int) -> Any:
     return (yield ctx.call_activity(f"add-{ctx.name.partition('-')[2]}", input=number))
 
 
+def _asking(ctx: task.OrchestrationContext, step: int) -> Any:
+    """Whatever can be asked of an entity, in two executions."""
+    mark = ctx.name.partition("-")[2]
+    first, second = (EntityId(f"tally-{mark}", key) for key in "ab")
+    ctx.signal_entity(first, "pass_on", step)
+    total = yield ctx.call_entity(first, "add", 1)
+    with (yield ctx.lock_entities([second, first])):
+        before = yield ctx.call_entity(second, "add", 10)
+        after = yield ctx.call_entity(second, "add", -10)
+    if step == 1:
+        ctx.continue_as_new(2)
+    return [total, before - after, (yield ctx.call_entity(first, "add", 0))]
+
+
+class _Tally(task.DurableEntity):
+    """A number, which tells another of some of its changes."""
+
+    def add(self, amount: int) -> int:
+        total = self.get_state(int, 0) + amount
+        self.set_state(total)
+        return total
+
+    def pass_on(self, amount: int) -> None:
+        self.add(amount)
+        mine = self.entity_context.entity_id
+        self.signal_entity(EntityId(mine.name, "c"), "add", amount)
+
+
 class _Scene:
     """One scenario that nobody else takes part in, because its names are its own."""
+
+    name = "crossing"
 
     def __init__(self, open_store: StoreFactory) -> None:
         self._open_store = open_store
         self._mark = str(next(_marks))
-        self.instance_id = f"crossing-{self._mark}"
+        self.instance_id = f"{self.name}-{self._mark}"
         self.runs: set[tuple[str, int]] = set()
 
     def _worker(self, backend: StoreBackend) -> TaskHubWorker:
@@ -186,6 +217,7 @@ class _Scene:
             else:
                 state = await ending
             self._check(state, await client.get_orchestration_history(self.instance_id))
+            await self._check_entities(client)
         mortal.let_go()
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
@@ -201,6 +233,36 @@ class _Scene:
         assert sorted(scheduled) == sorted(completed) == [1, 2]
         ran = {task_id for key, task_id in self.runs if state.execution_id in key}
         assert ran == {1, 2}, "what is recorded as done was done, and nothing else"
+
+    async def _check_entities(self, client: TaskHubClient) -> None:
+        pass
+
+
+class _EntityScene(_Scene):
+    """The same, of entities."""
+
+    name = "asking"
+
+    def _worker(self, backend: StoreBackend) -> TaskHubWorker:
+        worker = TaskHubWorker(backend=backend, options=WorkerOptions(max_cached_sessions=1))
+        worker.add_orchestration(_asking, name=self.instance_id)
+        worker.add_entity(_Tally, name=f"tally-{self._mark}")
+        return worker
+
+    def _check(self, state: OrchestrationState, history: list[HistoryEvent]) -> None:
+        assert state.result == [5, 10, 5], state
+        assert sum(isinstance(event, ExecutionCompleted) for event in history) == 1
+
+    async def _check_entities(self, client: TaskHubClient) -> None:
+        standing: tuple[Any, ...] | None = None
+        for key, wanted in (("a", 5), ("b", 0), ("c", 3)):
+            for _ in range(int(_PATIENCE / 0.05)):
+                found = await client.get_entity(EntityId(f"tally-{self._mark}", key))
+                standing = None if found is None else (found.state, found.locked_by, found.backlog)
+                if standing == (wanted, None, 0):
+                    break
+                await asyncio.sleep(0.05)
+            assert standing == (wanted, None, 0), f"{key} is {standing}"
 
 
 @pytest.mark.asyncio
@@ -234,8 +296,31 @@ class CrashPointSuite(StoreFixtures):
         """Whichever call was its last, another ends the work, and each result counts once."""
         if not self.can_open_twice(store):
             pytest.skip("the hub can be opened by one store object at a time")
-        calls = await _Scene(open_store).play(0, when)
-        points = range(1 + part, calls + 1, _PARTS)
-        for start in range(0, len(points), _AT_ONCE):
-            group = points[start : start + _AT_ONCE]
-            await asyncio.gather(*(_Scene(open_store).play(at, when) for at in group))
+        await _die_everywhere(_Scene, open_store, when, part)
+
+    @pytest.mark.parametrize("part", range(_PARTS))
+    @pytest.mark.parametrize("when", ["before", "after"])
+    async def test_a_worker_dies_while_entities_are_asked(
+        self,
+        store: Store,
+        open_store: StoreFactory,
+        passing_time: None,
+        when: Literal["before", "after"],
+        part: int,
+    ) -> None:
+        """**entity-serial**, **entity-lock** Each operation counts once, and no lock is left."""
+        self.require(store, "entities")
+        if not self.can_open_twice(store):
+            pytest.skip("the hub can be opened by one store object at a time")
+        await _die_everywhere(_EntityScene, open_store, when, part)
+
+
+async def _die_everywhere(
+    scene: type[_Scene], open_store: StoreFactory, when: Literal["before", "after"], part: int
+) -> None:
+    """Play a scene with a death at every call of this part of all."""
+    calls = await scene(open_store).play(0, when)
+    points = range(1 + part, calls + 1, _PARTS)
+    for start in range(0, len(points), _AT_ONCE):
+        group = points[start : start + _AT_ONCE]
+        await asyncio.gather(*(scene(open_store).play(at, when) for at in group))

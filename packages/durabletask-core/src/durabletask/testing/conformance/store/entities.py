@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,8 @@ class EntitySuite(StoreFixtures):
                 ],
                 messages=[message("@counter@a", f"add {number}")],
             )
-            assert (result.refused, result.missing) == ({0} if number else set(), set())
+            assert result.refused == (frozenset({0}) if number else frozenset())
+            assert not result.missing
         claimed = await lane.claim("@counter@a")
         assert claimed.execution_id == "try/0"
         assert [m.body for m in claimed.messages] == [b"add 0", b"add 1", b"add 2"]
@@ -65,8 +67,27 @@ class EntitySuite(StoreFixtures):
         result = await lane.commit(
             creates=twice, messages=[message("@counter@a", "one"), message("@counter@a", "two")]
         )
-        assert (result.refused, result.missing) == ({1}, set())
+        assert result.refused == frozenset({1})
+        assert not result.missing
         assert len((await lane.claim("@counter@a")).messages) == 2
+
+    async def test_an_owner_asks_what_it_owns(self, store: Store) -> None:
+        """Beside a turn or the release of an instance, a create of it is refused as ever."""
+        lane = await opened(store)
+        await lane.start("@counter@a", name=COUNTER)
+        besides: list[dict[str, Any]] = [
+            {"turns": [turn("@counter@a", 0)]},
+            {"released": [("@counter@a", False)]},
+        ]
+        for number, also in enumerate(besides):
+            asked = instance("@counter@a", name=COUNTER, execution_id=f"try/{number}", owned=True)
+            result = await lane.commit(
+                creates=[asked], messages=[message("@counter@a", f"add {number}")], **also
+            )
+            assert (result.refused, result.missing) == (frozenset({0}), frozenset())
+        claimed = await lane.claim("@counter@a")
+        assert (claimed.execution_id, claimed.sequence) == (execution("@counter@a"), 1)
+        assert [m.body for m in claimed.messages] == [b"add 0", b"add 1"]
 
     async def test_only_idle_ones_are_removed(self, store: Store) -> None:
         """PENDING, with a turn, unowned, not busy, not parked, without messages; no others."""

@@ -55,8 +55,11 @@ _NEVER = 1_000_000
 _LEASES = (0.02, 3600.0)
 """Of a lane that ``take_over`` ends, and of one that it does not."""
 
+_VERSIONS = (None, "", "1", "2")
+
 _examples = itertools.count()
 _picks = st.integers(0, 1000)
+_versions = st.sampled_from(_VERSIONS)
 
 
 class _Machine(RuleBasedStateMachine):
@@ -124,7 +127,7 @@ class _Machine(RuleBasedStateMachine):
         """Two lanes that own something, so that there is something to do."""
         for number, lease in enumerate(leases):
             self.open_lane(lease)
-            self.create(number, len(self._model.instances), True)
+            self.create(number, len(self._model.instances), True, None)
 
     @precondition(lambda self: len(self._lanes) < 3)
     @rule(lease=st.sampled_from(_LEASES))
@@ -168,17 +171,18 @@ class _Machine(RuleBasedStateMachine):
     # --- commits that are good -----------------------------------------------------------------
 
     @precondition(lambda self: self._lanes)
-    @rule(pick=_picks, other=_picks, owned=st.booleans())
-    def create(self, pick: int, other: int, owned: bool) -> None:
+    @rule(pick=_picks, other=_picks, owned=st.booleans(), version=_versions)
+    def create(self, pick: int, other: int, owned: bool, version: str | None) -> None:
         lane, known = self._lane(pick), self._any(other)
         instance_id = known if known in self._model.instances else self._next("order")
-        new = instance(instance_id, name=next(iter(self._names)), owned=owned)
+        name = next(iter(self._names))
+        new = instance(instance_id, name=name, owned=owned, version=version)
         result = self._run(lane.commit(creates=[new]))
         taken = instance_id in self._model.instances
         assert result.refused == (frozenset({0}) if taken else frozenset())
         if not taken:
             owner = lane.key.lane_id if owned else None
-            self._model.instances[instance_id] = ModelInstance(instance_id, owner)
+            self._model.instances[instance_id] = ModelInstance(instance_id, owner, version)
 
     @precondition(lambda self: self._owned(0))
     @rule(
@@ -189,6 +193,7 @@ class _Machine(RuleBasedStateMachine):
         sends=st.lists(_picks, max_size=2),
         calls=st.integers(0, 2),
         doubt=st.sampled_from([None, "applied", "lost"]),
+        version=_versions,
     )
     def take_turn(
         self,
@@ -199,6 +204,7 @@ class _Machine(RuleBasedStateMachine):
         sends: list[int],
         calls: int,
         doubt: str | None,
+        version: str | None,
     ) -> None:
         """A turn with all that it brings about; maybe its answer is lost, and looked up."""
         owned = self._owned(pick)
@@ -207,7 +213,7 @@ class _Machine(RuleBasedStateMachine):
         lane, row = owned
         held = self._inbox(lane, row)[:consume]
         chunk = self._next("chunk").encode()
-        made = self._made(row, chunk, held, busy, end)
+        made = self._made(row, chunk, held, busy, end, version)
         messages = [self._message(target) for target in sends]
         rows = [
             activity(
@@ -222,7 +228,7 @@ class _Machine(RuleBasedStateMachine):
         result = self._settle(lane, batch, doubt)
         if result is None:
             return
-        self._model.take_turn(row, chunk, len(held), busy=busy, end=end)
+        self._model.take_turn(row, chunk, len(held), busy=busy, end=end, version=version)
         missing = {
             n
             for n, sent in enumerate(messages)
@@ -235,7 +241,13 @@ class _Machine(RuleBasedStateMachine):
             )
 
     def _made(
-        self, row: ModelInstance, chunk: bytes, held: list[int], busy: bool, end: str | None
+        self,
+        row: ModelInstance,
+        chunk: bytes,
+        held: list[int],
+        busy: bool,
+        end: str | None,
+        version: str | None,
     ) -> Turn:
         """A turn that goes on, finishes, or continues as new."""
         if end == "finish":
@@ -250,7 +262,7 @@ class _Machine(RuleBasedStateMachine):
             following = NextExecution(
                 execution_id=f"{row.instance_id}/{row.generation + 1}",
                 input=None,
-                version=None,
+                version=version,
                 carryover=b"carried over",
             )
             return self._turn(row, chunk=chunk, consumed=held, next=following)
@@ -374,15 +386,24 @@ class _Machine(RuleBasedStateMachine):
     # --- work ----------------------------------------------------------------------------------
 
     @precondition(lambda self: self._lanes)
-    @rule(pick=_picks, instances=st.integers(0, 3), activities=st.integers(0, 2))
-    def poll(self, pick: int, instances: int, activities: int) -> None:
+    @rule(
+        pick=_picks,
+        instances=st.integers(0, 3),
+        activities=st.integers(0, 2),
+        refused=st.frozensets(st.sampled_from(["", "1", "2"]), max_size=2),
+    )
+    def poll(self, pick: int, instances: int, activities: int, refused: frozenset[str]) -> None:
         """Inboxes are whole, and what is due is handed out, to one lane only."""
         lane = self._lane(pick)
         lane_id = lane.key.lane_id
-        due = {row.instance_id for row in self._model.instances.values() if row.due}
+        due = {
+            row.instance_id
+            for row in self._model.instances.values()
+            if row.due and (row.version or "") not in refused
+        }
         queued = [row for row in self._model.activities if row.claimed_by is None]
         mine = {row.instance_id: row for row in self._model.owned_by(lane_id)}
-        work = self._poll(lane, instances, activities)
+        work = self._poll(lane, instances, activities, refused)
         assert {key: [entry.body for entry in found] for key, found in work.inbox.items()} == {
             key: [body for body, _ in row.inbox] for key, row in mine.items() if row.inbox
         }
@@ -392,6 +413,7 @@ class _Machine(RuleBasedStateMachine):
             row = self._model.instances[instance_id]
             assert (found.execution_id, found.sequence) == (row.execution_id, len(row.chunks))
             assert (found.status, found.busy) == (row.status, row.busy)
+            assert (found.version or None) == (row.version or None)
             assert (found.crashes, found.carryover) == (row.crashes, row.carryover)
             assert [entry.body for entry in found.messages] == [body for body, _ in row.inbox]
             assert found.queued == {
@@ -407,9 +429,20 @@ class _Machine(RuleBasedStateMachine):
             queue.claimed_by, queue.token = lane_id, taken.token
             queue.activity_id = taken.activity_id
 
-    def _poll(self, lane: LaneDriver, instances: int = 0, activities: int = 0) -> Work:
+    def _poll(
+        self,
+        lane: LaneDriver,
+        instances: int = 0,
+        activities: int = 0,
+        refused: frozenset[str] = frozenset(),
+    ) -> Work:
         return self._run(
-            lane.poll(max_instances=instances, max_activities=activities, probation_after=_NEVER)
+            lane.poll(
+                max_instances=instances,
+                max_activities=activities,
+                probation_after=_NEVER,
+                refused_versions=refused,
+            )
         )
 
     def _inbox(self, lane: LaneDriver, row: ModelInstance) -> list[int]:

@@ -20,6 +20,7 @@ class ModelInstance:
 
     instance_id: str
     owner: int | None
+    version: str | None = None
     generation: int = 1
     status: str = "PENDING"
     busy: bool = True
@@ -86,9 +87,16 @@ class ModelStore:
         return True
 
     def take_turn(
-        self, row: ModelInstance, chunk: bytes, consumed: int, *, busy: bool, end: str | None
+        self,
+        row: ModelInstance,
+        chunk: bytes,
+        consumed: int,
+        *,
+        busy: bool,
+        end: str | None,
+        version: str | None,
     ) -> None:
-        """Commit a turn; ``end`` is "finish", "continue" or None."""
+        """Commit a turn; ``end`` is "finish", "continue" (under that version) or None."""
         row.chunks.append(chunk)
         row.carryover = None
         del row.inbox[:consumed]
@@ -98,7 +106,7 @@ class ModelStore:
         elif end == "continue":
             row.generation += 1
             row.status, row.busy, row.chunks = "RUNNING", True, []
-            row.carryover = b"carried over"
+            row.carryover, row.version = b"carried over", version
             row.inbox = [entry for entry in row.inbox if not entry[1]]
 
     def end_lane(self, lane_id: int, *, in_peace: bool) -> None:

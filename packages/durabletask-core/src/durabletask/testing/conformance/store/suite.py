@@ -24,6 +24,7 @@ from durabletask.testing.conformance.store.resolving import ResolveSuite
 from durabletask.testing.conformance.store.rewinds import RewindSuite
 from durabletask.testing.conformance.store.takeovers import TakeoverSuite
 from durabletask.testing.conformance.store.timers import TimerSuite
+from durabletask.testing.conformance.store.versions import VersionSuite
 
 __all__ = ["StoreSuite"]
 
@@ -51,6 +52,7 @@ class StoreSuite(
     RewindSuite,
     TakeoverSuite,
     TimerSuite,
+    VersionSuite,
 ):
     """Everything that seam 2 promises.
 

@@ -8,6 +8,7 @@ from durabletask.testing.simulation.programs.saga import Travelling
 from durabletask.testing.simulation.programs.tallies import Tallying
 from durabletask.testing.simulation.programs.trees import Trees
 from durabletask.testing.simulation.programs.vault import Vault
+from durabletask.testing.simulation.programs.versioned import Versioned
 from durabletask.testing.simulation.programs.workshop import Mending
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "Travelling",
     "Trees",
     "Vault",
+    "Versioned",
 ]

@@ -53,7 +53,7 @@ class Tally(task.DurableEntity):
 def fleeting(ctx: task.EntityContext) -> list[int]:
     """Forgets at once what it is told, and so is removed and comes back again and again."""
     ctx.set_state([*ctx.get_state(list, []), 1])
-    remembered: list[int] = ctx.get_state(list)
+    remembered: list[int] = ctx.get_state(list, [])
     ctx.delete_state()
     return remembered
 

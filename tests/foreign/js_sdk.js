@@ -7,8 +7,8 @@
 const assert = require("node:assert/strict");
 const grpc = require("@grpc/grpc-js");
 const {
-  NoOpLogger, OrchestrationStatus: Status, RetryPolicy, TaskHubGrpcClient, TaskHubGrpcWorker,
-  terminateOptions, whenAll, whenAny,
+  EntityInstanceId, NoOpLogger, OrchestrationStatus: Status, RetryPolicy, TaskEntity,
+  TaskHubGrpcClient, TaskHubGrpcWorker, terminateOptions, whenAll, whenAny,
 } = require("@microsoft/durabletask-js");
 
 const [address, hub, ...names] = process.argv.slice(2);
@@ -42,6 +42,26 @@ const activities = {
   sleepy: async (_, seconds) => { await sleep(1000 * seconds); return seconds; },
   nothing: async () => undefined,
 };
+
+// --- entities ------------------------------------------------------------------------------------
+
+const counter = (key) => new EntityInstanceId("Counter", key);
+
+class Counter extends TaskEntity {
+  initializeState() { return 0; }
+  add(amount) { return (this.state += amount); }
+  get() { return this.state; }
+  addAndFail(amount) {
+    this.state += amount;
+    this.context.signalEntity(counter("never"), "add", 1);
+    throw new TypeError(`no more than ${amount}`);
+  }
+  passOn(keys) {
+    this.state += 1;
+    if (keys.length) this.context.signalEntity(counter(keys[0]), "passOn", keys.slice(1));
+  }
+  launch(key) { return this.context.scheduleNewOrchestration("adding", [key, 5]); }
+}
 
 const retry = new RetryPolicy({ maxNumberOfAttempts: 5, firstRetryIntervalInMilliseconds: 20 });
 
@@ -118,6 +138,34 @@ const orchestrators = {
   waitingParent: async function* (ctx) {
     yield ctx.callSubOrchestrator("listening", 1, { instanceId: `${ctx.instanceId}-child` });
   },
+  adding: async function* (ctx, [key, amount]) {
+    const one = yield ctx.entities.callEntity(counter(key), "add", amount);
+    let message = "nothing";
+    try {
+      yield ctx.entities.callEntity(counter(key), "addAndFail", 100);
+    } catch (error) {
+      message = error.failureDetails.errorMessage;
+    }
+    ctx.entities.signalEntity(counter(`${key}-beside`), "add", one);
+    return [one, message, yield ctx.entities.callEntity(counter(key), "add", amount)];
+  },
+  moving: async function* (ctx, [giver, taker, amount]) {
+    const lock = yield ctx.entities.lockEntities(counter(taker), counter(giver));
+    const given = yield ctx.entities.callEntity(counter(giver), "get");
+    const taken = yield ctx.entities.callEntity(counter(taker), "get");
+    yield ctx.callActivity("double", 0);
+    yield ctx.entities.callEntity(counter(giver), "add", -amount);
+    const one = yield ctx.entities.callEntity(counter(taker), "add", amount);
+    const other = yield ctx.entities.callEntity(counter(giver), "get");
+    lock.release();
+    return [given - other, one - taken];
+  },
+  dropping: async function* (ctx, [how, ...keys]) {
+    yield ctx.entities.lockEntities(...keys.map(counter));
+    if (how === "fail") throw new Error("while it holds locks");
+    if (how === "again") ctx.continueAsNew(["return", ...keys]);
+    return how;
+  },
   long_lived: async function* (ctx, count) {
     for (let n = 0; n < count; n++) {
       yield ctx.callActivity("sleepy", 0.02);
@@ -148,6 +196,8 @@ async function eventually(condition) {
     await sleep(20);
   }
 }
+
+const value = async (client, key) => (await client.getEntity(counter(key)))?.state;
 
 const exists = (client, id) => async () => (await client.getOrchestrationState(id)) !== undefined;
 
@@ -269,6 +319,71 @@ const scenarios = {
     await assert.rejects(client.rewindInstance(id, "why not"));
     await assert.rejects(client.rewindInstance("nobody", "why not"));
   },
+  entities: async (client) => {
+    const key = `entities-${Date.now()}`;
+    assert.deepEqual(await run(client, "adding", [key, 2]), [2, "no more than 100", 4]);
+    await eventually(async () => (await value(client, `${key}-beside`)) === 2);
+    for (let n = 0; n < 5; n++) await client.signalEntity(counter(key), "add", 1);
+    await eventually(async () => (await value(client, key)) === 9);
+    const chain = [1, 2, 3, 4].map((n) => `${key}-${n}`);
+    await client.signalEntity(counter(`${key}-0`), "passOn", chain);
+    await eventually(async () => (await value(client, `${key}-4`)) === 1);
+    await client.signalEntity(counter(key), "launch", `${key}-launched`);
+    await eventually(async () => (await value(client, `${key}-launched`)) === 10);
+    const signalTime = new Date(Date.now() + 1000);
+    await client.signalEntity(counter(`${key}-late`), "add", 1, { signalTime });
+    await eventually(async () => (await value(client, `${key}-late`)) === 1);
+    assert.ok(Date.now() >= signalTime.getTime());
+    assert.equal(await value(client, "never"), undefined);
+    await client.signalEntity(counter(key), "fly");
+    await client.signalEntity(new EntityInstanceId("nothing", "x"), "be");
+    assert.equal((await run(client, "adding", [key, 1]))[0], 10);
+  },
+  many_entities: async (client) => {
+    const mark = `many-${Date.now()}`;
+    const numbers = Array.from({ length: 100 }, (_, n) => n);
+    await Promise.all(numbers.map((n) => run(client, "adding", [`${mark}-${n % 10}`, 1])));
+    for (let n = 0; n < 10; n++) assert.equal(await value(client, `${mark}-${n}`), 20);
+  },
+  locks: async (client) => {
+    const mark = `locks-${Date.now()}`;
+    const keys = [0, 1, 2].map((n) => `${mark}-${n}`);
+    const numbers = Array.from({ length: 30 }, (_, n) => n);
+    const moved = await Promise.all(numbers.map((n) =>
+      run(client, "moving", [keys[n % 3], keys[(n + 1 + (n % 2)) % 3], (n % 5) + 1])));
+    assert.deepEqual(moved, numbers.map((n) => [(n % 5) + 1, (n % 5) + 1]));
+    let sum = 0;
+    for (const key of keys) sum += await value(client, key);
+    assert.equal(sum, 0);
+  },
+  locks_at_the_end: async (client) => {
+    const mark = `ends-${Date.now()}`;
+    const keys = [0, 1].map((n) => `${mark}-${n}`);
+    for (const how of ["return", "again", "fail"]) {
+      const id = await client.scheduleNewOrchestration("dropping", [how, ...keys]);
+      await finish(client, id, how === "fail" ? Status.FAILED : Status.COMPLETED);
+      assert.deepEqual(await run(client, "moving", [...keys, 1]), [1, 1]);
+    }
+  },
+  entity_queries: async (client) => {
+    const mark = `queried-${Date.now()}`;
+    for (let n = 0; n < 5; n++) await client.signalEntity(counter(`${mark}-${n}`), "add", n + 1);
+    const found = async () => {
+      const all = [];
+      const query = { instanceIdStartsWith: `counter@${mark}`, includeState: true, pageSize: 2 };
+      for await (const entity of client.getEntities(query)) all.push(entity.state);
+      return all.sort();
+    };
+    await eventually(async () => (await found()).length === 5);
+    assert.deepEqual(await found(), [1, 2, 3, 4, 5]);
+    const bare = await client.getEntity(counter(`${mark}-0`), false);
+    assert.equal(bare.includesState, false);
+    await client.signalEntity(counter(`${mark}-0`), "delete");
+    await eventually(async () => (await client.getEntity(counter(`${mark}-0`))) === undefined);
+    assert.deepEqual(await found(), [2, 3, 4, 5]);
+    assert.equal((await client.cleanEntityStorage()).orphanedLocksReleased, 0);
+    assert.deepEqual(await found(), [2, 3, 4, 5]);
+  },
   history: async (client) => {
     const id = await client.scheduleNewOrchestration("sequence", 1);
     await finish(client, id);
@@ -286,6 +401,7 @@ async function main() {
   if (!only)
     for (const [name, f] of Object.entries(orchestrators)) worker.addNamedOrchestrator(name, f);
   for (const [name, f] of Object.entries(activities)) worker.addNamedActivity(name, f);
+  if (!only) worker.addNamedEntity("Counter", () => new Counter());
   await worker.start();
   if (only || names[0] === "worker") {
     console.log("ready");

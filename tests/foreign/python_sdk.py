@@ -12,6 +12,7 @@ import grpc
 
 from durabletask import client as dtclient
 from durabletask import task, worker
+from durabletask.entities import DurableEntity, EntityInstanceId
 from durabletask.internal import orchestrator_service_pb2 as pb
 
 PATIENCE = 30
@@ -152,14 +153,80 @@ def long_lived(ctx, count):
     return count
 
 
+# --- entities -----------------------------------------------------------------------------------
+
+
+def counter(key):
+    return EntityInstanceId("Counter", key)
+
+
+class Counter(DurableEntity):
+    def add(self, amount):
+        self.set_state(self.get_state(int, 0) + amount)
+        return self.get_state(int)
+
+    def get(self):
+        return self.get_state(int, 0)
+
+    def add_and_fail(self, amount):
+        self.add(amount)
+        self.signal_entity(counter("never"), "add", 1)
+        raise ValueError(f"no more than {amount}")
+
+    def pass_on(self, keys):
+        self.add(1)
+        if keys:
+            self.signal_entity(counter(keys[0]), "pass_on", keys[1:])
+
+    def launch(self, key):
+        return self.schedule_new_orchestration("adding", input=[key, 5])
+
+
+def adding(ctx, request):
+    key, amount = request
+    one = yield ctx.call_entity(counter(key), "add", amount)
+    try:
+        yield ctx.call_entity(counter(key), "add_and_fail", 100)
+    except task.TaskFailedError as error:
+        message = error.details.message.rpartition(": ")[2]
+    ctx.signal_entity(counter(f"{key}-beside"), "add", one)
+    two = yield ctx.call_entity(counter(key), "add", amount)
+    return [one, message, two]
+
+
+def moving(ctx, request):
+    giver, taker, amount = request
+    with (yield ctx.lock_entities([counter(taker), counter(giver)])):
+        given = yield ctx.call_entity(counter(giver), "get")
+        taken = yield ctx.call_entity(counter(taker), "get")
+        yield ctx.call_activity(echo, input=0)
+        yield ctx.call_entity(counter(giver), "add", -amount)
+        one = yield ctx.call_entity(counter(taker), "add", amount)
+        other = yield ctx.call_entity(counter(giver), "get")
+    return [given - other, one - taken]
+
+
+def dropping(ctx, request):
+    how, *keys = request
+    yield ctx.lock_entities([counter(key) for key in keys])
+    if how == "fail":
+        raise ValueError("while it holds locks")
+    if how == "again":
+        ctx.continue_as_new(["return", *keys])
+    return how
+
+
 ORCHESTRATORS = [
+    adding,
     child,
     counting,
+    dropping,
     failing,
     failing_child,
     fan_out,
     listening,
     long_lived,
+    moving,
     needy,
     needy_family,
     parent,
@@ -178,6 +245,7 @@ def make_worker(address, hub):
         made.add_orchestrator(orchestrator)
     for activity in ACTIVITIES:
         made.add_activity(activity)
+    made.add_entity(Counter)
     return made
 
 
@@ -432,6 +500,89 @@ def test_history(client):
         "TaskCompletedEvent",
         "ExecutionCompletedEvent",
     ], kinds
+
+
+def value(client, key):
+    found = client.get_entity(counter(key))
+    return None if found is None else found.get_typed_state(int)
+
+
+def test_entities(client):
+    key = f"entities-{time.time()}"
+    assert run(client, adding, [key, 2]) == [2, "no more than 100", 4]
+    eventually(lambda: value(client, f"{key}-beside") == 2)
+    for _ in range(5):
+        client.signal_entity(counter(key), "add", input=1)
+    eventually(lambda: value(client, key) == 9)
+    client.signal_entity(counter(f"{key}-0"), "pass_on", input=[f"{key}-{n}" for n in range(1, 5)])
+    eventually(lambda: value(client, f"{key}-4") == 1)
+    client.signal_entity(counter(key), "launch", input=f"{key}-launched")
+    eventually(lambda: value(client, f"{key}-launched") == 10)
+    at = datetime.now(UTC) + timedelta(seconds=1)
+    client.signal_entity(counter(f"{key}-late"), "add", input=1, signal_time=at)
+    eventually(lambda: value(client, f"{key}-late") == 1)
+    assert datetime.now(UTC) >= at
+    assert value(client, "never") is None
+    # An operation, and an entity, that do not exist.
+    for entity_id, operation in ((counter(key), "fly"), (EntityInstanceId("nothing", "x"), "be")):
+        client.signal_entity(entity_id, operation)
+    assert run(client, adding, [key, 1])[0] == 10
+
+
+def test_many_entities(client):
+    mark = f"many-{time.time()}"
+    ids = [
+        client.schedule_new_orchestration(adding, input=[f"{mark}-{n % 10}", 1]) for n in range(100)
+    ]
+    for instance_id in ids:
+        finish(client, instance_id)
+    assert [value(client, f"{mark}-{n}") for n in range(10)] == [20] * 10
+    assert sum(value(client, f"{mark}-{n}-beside") > 0 for n in range(10)) == 10
+
+
+def test_locks(client):
+    mark = f"locks-{time.time()}"
+    keys = [f"{mark}-{n}" for n in range(3)]
+    ids = [
+        client.schedule_new_orchestration(
+            moving, input=[keys[n % 3], keys[(n + 1 + n % 2) % 3], n % 5 + 1]
+        )
+        for n in range(30)
+    ]
+    for number, instance_id in enumerate(ids):
+        amount = number % 5 + 1
+        assert finish(client, instance_id).get_output() == [amount, amount]
+    assert sum(value(client, key) for key in keys) == 0
+
+
+def test_locks_at_the_end(client):
+    mark = f"ends-{time.time()}"
+    keys = [f"{mark}-{n}" for n in range(2)]
+    for how in ("return", "again", "fail"):
+        status = Status.FAILED if how == "fail" else Status.COMPLETED
+        instance_id = client.schedule_new_orchestration(dropping, input=[how, *keys])
+        finish(client, instance_id, status)
+        assert run(client, moving, [*keys, 1]) == [1, 1]
+
+
+def test_entity_queries(client):
+    mark = f"queried-{time.time()}"
+    for number in range(5):
+        client.signal_entity(counter(f"{mark}-{number}"), "add", input=number + 1)
+    query = dtclient.EntityQuery(instance_id_starts_with=f"@counter@{mark}", page_size=2)
+
+    def found():
+        return {one.id.key: one.get_typed_state(int) for one in client.get_all_entities(query)}
+
+    eventually(lambda: found() == {f"{mark}-{n}": n + 1 for n in range(5)})
+    bare = client.get_entity(counter(f"{mark}-0"), include_state=False)
+    assert bare is not None
+    assert not bare.includes_state
+    client.signal_entity(counter(f"{mark}-0"), "delete")
+    eventually(lambda: client.get_entity(counter(f"{mark}-0")) is None)
+    assert len(found()) == 4
+    assert client.clean_entity_storage().orphaned_locks_released == 0
+    assert len(found()) == 4
 
 
 def test_missing(client):

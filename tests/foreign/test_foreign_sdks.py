@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 120.0
 PLACES = {"memory": "memory://", "sqlite": "sqlite:///{folder}/hub.db?synchronous=normal"}
-SCENARIOS = {"python": 22, "js": 20}
+SCENARIOS = {"python": 27, "js": 25}
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -12,8 +12,9 @@ from tests.servers.ports import free_port
 
 from durabletask import task
 from durabletask.client import TaskHubClient
-from durabletask.errors import InstanceNotFoundError, OrchestrationStateError
-from durabletask.history import ExecutionRewound
+from durabletask.entities import EntityId, EntityQuery
+from durabletask.errors import InstanceNotFoundError, OrchestrationStateError, TaskFailedError
+from durabletask.history import EntityLockGranted, ExecutionRewound
 from durabletask.state import OrchestrationQuery, OrchestrationState, OrchestrationStatus
 from durabletask.worker import TaskHubWorker, WorkerOptions
 
@@ -108,6 +109,94 @@ def fragile_family(ctx: task.OrchestrationContext, key: str) -> Any:
     return [first == token, results[0][1], *results[1:], (yield event)]
 
 
+@task.entity
+class Counter(task.DurableEntity):
+    """A number."""
+
+    def add(self, amount: int) -> int:
+        total = self.get_state(int, 0) + amount
+        self.set_state(total)
+        return total
+
+    def get(self) -> int:
+        return self.get_state(int, 0)
+
+    def caller(self) -> str | None:
+        return self.entity_context.caller_id
+
+    def add_and_fail(self, amount: int) -> None:
+        self.add(amount)
+        self.signal_entity(counter("never"), "add", 1)
+        raise ValueError(f"no more than {amount}")
+
+    def pass_on(self, keys: list[str]) -> None:
+        self.add(1)
+        if keys:
+            self.signal_entity(counter(keys[0]), "pass_on", keys[1:])
+
+    def launch(self, key: str) -> str:
+        return self.schedule_new_orchestration("adding", input=[key, 5])
+
+
+def counter(key: str) -> EntityId:
+    """The counter of this key."""
+    return EntityId("counter", key)
+
+
+@task.orchestration
+def adding(ctx: task.OrchestrationContext, request: list[Any]) -> Any:
+    """Calls, one of which fails, and a signal."""
+    key, amount = request
+    one = yield ctx.call_entity(counter(key), "add", amount)
+    try:
+        yield ctx.call_entity(counter(key), "add_and_fail", 100)
+    except TaskFailedError as error:
+        assert "no more than 100" in str(error)
+    ctx.signal_entity(counter(f"{key}-beside"), "add", one)
+    called = yield ctx.call_entity(counter(key), "caller")
+    two = yield ctx.call_entity(counter(key), "add", amount)
+    return [one, called == ctx.instance_id, two]
+
+
+@task.orchestration
+def moving(ctx: task.OrchestrationContext, request: list[Any]) -> Any:
+    """Moves an amount from one counter to another, with both of them locked."""
+    giver, taker, amount = request
+    with (yield ctx.lock_entities([counter(giver), counter(taker)])):
+        given = yield ctx.call_entity(counter(giver), "get")
+        taken = yield ctx.call_entity(counter(taker), "get")
+        yield ctx.call_activity(echo, input=0)
+        yield ctx.call_entity(counter(giver), "add", -amount)
+        one = yield ctx.call_entity(counter(taker), "add", amount)
+        other = yield ctx.call_entity(counter(giver), "get")
+    return [given - other, one - taken]
+
+
+@task.orchestration
+def dropping(ctx: task.OrchestrationContext, request: list[str]) -> Any:
+    """Ends while it holds locks."""
+    how, *keys = request
+    yield ctx.lock_entities([counter(key) for key in keys])
+    if how == "fail":
+        raise ValueError("while it holds locks")
+    if how == "again":
+        ctx.continue_as_new(["return", *keys])
+    if how == "terminate":
+        yield ctx.wait_for_external_event("never")
+    return how
+
+
+@task.orchestration
+def leaving(ctx: task.OrchestrationContext, request: list[Any]) -> Any:
+    """Goes on as new without waiting for its call, under the number of which it calls again."""
+    key, left = request
+    call = ctx.call_entity(counter(key), "add", 1 if left else 1000)
+    if left:
+        ctx.continue_as_new([key, left - 1])
+        return None
+    return (yield call)
+
+
 @pytest_asyncio.fixture(params=["sticky", "evicting"])
 async def hub(
     start: Callable[..., Any], request: pytest.FixtureRequest
@@ -127,8 +216,13 @@ async def hub(
             counting,
             fragile,
             fragile_family,
+            adding,
+            moving,
+            dropping,
+            leaving,
         ):
             worker.add_orchestration(orchestration)
+        worker.add_entity(Counter)
         worker.add_activity(echo)
         worker.add_activity(flaky)
         await worker.start()
@@ -211,3 +305,105 @@ async def test_rewinding(hub: TaskHubClient) -> None:
         await hub.rewind_orchestration(instance_id)
     with pytest.raises(InstanceNotFoundError):
         await hub.rewind_orchestration("nobody")
+
+
+async def value(hub: TaskHubClient, key: str) -> int | None:
+    """The state of a counter."""
+    state = await hub.get_entity(counter(key))
+    return None if state is None else state.get_state(int)
+
+
+async def reaches(hub: TaskHubClient, key: str, wanted: int | None) -> None:
+    """Wait for a counter."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if await value(hub, key) == wanted:
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.asyncio
+async def test_entities(hub: TaskHubClient) -> None:
+    """**entity-serial** Calls and signals, by orchestrations, clients and entities."""
+    state = await finish(hub, await hub.schedule_new_orchestration(adding, input=["a", 2]))
+    assert state.result == [2, True, 4], state.failure_details
+    await reaches(hub, "a-beside", 2)
+    for _ in range(5):
+        await hub.signal_entity(counter("a"), "add", 1)
+    await reaches(hub, "a", 9)
+    await hub.signal_entity(counter("0"), "pass_on", ["1", "2", "3"])
+    await reaches(hub, "3", 1)
+    await hub.signal_entity(counter("a"), "launch", "launched")
+    await reaches(hub, "launched", 10)
+    await hub.signal_entity(counter("late"), "add", 1, signal_time=timedelta(seconds=0.5))
+    assert await value(hub, "late") is None
+    await reaches(hub, "late", 1)
+    assert await value(hub, "never") is None
+    ids = [await hub.schedule_new_orchestration(adding, input=["many", 1]) for _ in range(20)]
+    for instance_id in ids:
+        await finish(hub, instance_id)
+    assert await value(hub, "many") == 40
+
+
+@pytest.mark.asyncio
+async def test_locks(hub: TaskHubClient) -> None:
+    """**entity-lock** While one holds them nobody else gets through."""
+    keys = ["x", "y", "z"]
+    requests = [[keys[n % 3], keys[(n + 1 + n % 2) % 3], n % 5 + 1] for n in range(15)]
+    ids = [await hub.schedule_new_orchestration(moving, input=request) for request in requests]
+    for instance_id, (_, _, amount) in zip(ids, requests, strict=True):
+        state = await finish(hub, instance_id)
+        assert state.result == [amount, amount], state.failure_details
+    assert sum([await value(hub, key) or 0 for key in keys]) == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["return", "again", "fail", "terminate"])
+async def test_what_ends_gives_up_its_locks(hub: TaskHubClient, how: str) -> None:
+    """**entity-lock** However it ends: the server does not release them by itself."""
+    instance_id = await hub.schedule_new_orchestration(dropping, input=[how, "x", "y"])
+    if how == "terminate":
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                history = await hub.get_orchestration_history(instance_id)
+                if any(isinstance(event, EntityLockGranted) for event in history):
+                    break
+                await asyncio.sleep(0.02)
+        await hub.terminate_orchestration(instance_id)
+    await finish(hub, instance_id)
+    moved = await finish(hub, await hub.schedule_new_orchestration(moving, input=["x", "y", 1]))
+    assert moved.result == [1, 1], moved.failure_details
+
+
+@pytest.mark.asyncio
+async def test_answers_to_former_executions(hub: TaskHubClient) -> None:
+    """An answer that comes too late is not taken for that of a call of the same number."""
+    ids = [await hub.schedule_new_orchestration(leaving, input=[f"left-{n}", 3]) for n in range(10)]
+    for instance_id in ids:
+        state = await finish(hub, instance_id)
+        assert state.result >= 1000, state.failure_details
+
+
+@pytest.mark.asyncio
+async def test_reading_entities(hub: TaskHubClient) -> None:
+    """**entity-state** One by one, and page by page."""
+    for number in range(5):
+        await hub.signal_entity(counter(f"q-{number}"), "add", number + 1)
+    await hub.signal_entity(counter("other"), "add", 1)
+    query = EntityQuery(name="Counter", key_prefix="q-", page_size=2)
+    for number in range(5):
+        await reaches(hub, f"q-{number}", number + 1)
+    found = {state.entity_id.key: state.state async for state in hub.iter_entities(query)}
+    assert found == {f"q-{number}": number + 1 for number in range(5)}
+    bare = await hub.get_entity(counter("q-0"), include_state=False)
+    assert bare is not None
+    assert (bare.has_state, bare.serialized_state) == (True, None)
+    await hub.signal_entity(counter("q-0"), "delete")
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            state = await hub.get_entity(counter("q-0"))
+            if state is None or not state.has_state:
+                break
+            await asyncio.sleep(0.02)
+    await hub.clean_entity_storage()
+    assert len([state async for state in hub.iter_entities(query)]) == 4

@@ -277,8 +277,9 @@ async def test_status_codes_that_sdks_translate(sidecar: Sidecar) -> None:
     assert await code_of(sidecar, "RestartInstance", restart) is code.FAILED_PRECONDITION
     rewind = pb.RewindInstanceRequest(instanceId="i")
     assert await code_of(sidecar, "RewindInstance", rewind) is code.FAILED_PRECONDITION
-    for name in ("SignalEntity", "GetEntity", "QueryEntities", "CleanEntityStorage"):
-        assert await code_of(sidecar, name, METHODS[name].request()) is code.UNIMPLEMENTED
+    for name in ("SignalEntity", "GetEntity"):
+        assert await code_of(sidecar, name, METHODS[name].request()) is code.INVALID_ARGUMENT
+    assert await code_of(sidecar, "DeleteTaskHub", pb.DeleteTaskHubRequest()) is code.UNIMPLEMENTED
     batch = pb.InstanceBatch(instanceIds=map(str, range(501)))
     purge = pb.PurgeInstancesRequest(instanceBatch=batch)
     assert await code_of(sidecar, "PurgeInstances", purge) is code.INVALID_ARGUMENT

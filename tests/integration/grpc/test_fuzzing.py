@@ -17,6 +17,7 @@ from tests.unit.grpc.messages import damaged, messages
 
 from durabletask import task
 from durabletask.client import TaskHubClient
+from durabletask.entities import EntityQuery
 from durabletask.grpc import Sidecar, SidecarOptions
 from durabletask.grpc.extensions import (
     CODE,
@@ -25,6 +26,7 @@ from durabletask.grpc.extensions import (
     GRACE,
     PARK_REASON,
     QUERY,
+    TAGS,
     TASK_HUB,
     WORKER_ID,
 )
@@ -158,7 +160,7 @@ METADATA = st.lists(
         st.sampled_from(["nan", "inf", "-inf", "1e400", "-1", "default", "", "x" * 300, "Bearer "]),
     )
     | st.tuples(
-        st.sampled_from([QUERY, PARK_REASON]),
+        st.sampled_from([QUERY, PARK_REASON, TAGS]),
         st.binary(max_size=30)
         | st.sampled_from(
             [
@@ -175,7 +177,10 @@ METADATA = st.lists(
 )
 """What may come beside a request: the words that our own workers and clients use, and any value."""
 
-TELLING = ["QueryInstances", "PurgeInstances", "GetWorkItems", "AbandonTaskActivityWorkItem"]
+TELLING = [
+    *("QueryInstances", "PurgeInstances", "GetWorkItems"),
+    *("AbandonTaskActivityWorkItem", "AbandonTaskEntityWorkItem", "CompleteEntityTask"),
+]
 
 
 @pytest.mark.parametrize("name", TELLING)
@@ -319,3 +324,48 @@ def test_an_activity_may_be_answered_with_anything(caplog: pytest.LogCaptureFixt
 
     with_server(check)
     assert not troubles(caplog)
+
+
+async def signal(channel: grpc.aio.Channel, entity_id: str) -> None:
+    """Signal an entity as any SDK would."""
+    method = METHODS["SignalEntity"]
+    call = channel.unary_unary(method.path, request_serializer=method.request.SerializeToString)
+    await call(pb.SignalEntityRequest(instanceId=entity_id, name="add"), timeout=5)
+
+
+async def answer_operation(
+    worker: HostileWorker, channel: grpc.aio.Channel, answer: pb.EntityBatchResult
+) -> grpc.StatusCode:
+    """Have an operation to run and answer it."""
+    await signal(channel, f"@victim@{next(_numbers)}")
+    item = await worker.item("entityRequest")
+    answer.completionToken = item.completionToken
+    answer.requiresState = False
+    answer.ClearField("failureDetails")
+    return await worker.answer("CompleteEntityTask", answer)
+
+
+def test_an_operation_may_be_answered_with_anything(caplog: pytest.LogCaptureFixture) -> None:
+    """**entity-state** Whatever an entity asks for is done, or all of its item has failed."""
+
+    def check(runner: asyncio.Runner, sidecar: Sidecar, channel: grpc.aio.Channel) -> None:
+        @LARGE
+        @given(messages(pb.EntityBatchResult))
+        def schema(answer: pb.EntityBatchResult) -> None:
+            worker = HostileWorker(channel)
+            code = runner.run(answer_operation(worker, channel, answer))
+            worker.leave()
+            assert code is grpc.StatusCode.OK
+
+        schema()
+        runner.run(check_entities(sidecar))
+
+    with_server(check)
+    assert not troubles(caplog)
+
+
+async def check_entities(sidecar: Sidecar) -> None:
+    """Every entity can be read."""
+    async with TaskHubClient(sidecar.url) as client:
+        async for state in client.iter_entities(EntityQuery(include_transient=True)):
+            assert await client.get_entity(state.entity_id) is not None

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durabletask.actions import (
+    CallEntity,
     CompleteOrchestration,
     ContinueAsNew,
     CreateSubOrchestration,
     CreateTimer,
+    LockEntities,
     ScheduleTask,
     SendEvent,
+    SignalEntity,
+    UnlockEntity,
 )
 from durabletask.errors import DurableTaskError, PayloadTooLargeError
 from durabletask.grpc.sidecar.asked import checked
@@ -29,6 +33,10 @@ GOOD: list[Action] = [
     CreateTimer(2, 5),
     CreateSubOrchestration(3, "order", "child", "1", None, {"k": ""}),
     SendEvent(4, "other", "go", "1"),
+    CallEntity(5, "@cart@Ada", "add", "1", "a text"),
+    SignalEntity(6, "@cart@Ada", "add", "1", 5),
+    LockEntities(7, ("@a@1", "@b@2"), "another"),
+    UnlockEntity(8, "@a@1", 7, "another"),
 ]
 
 BAD: dict[str, Action] = {
@@ -43,6 +51,14 @@ BAD: dict[str, Action] = {
     "a child that no database takes": CreateSubOrchestration(1, "order", "\0"),
     "a receiver that no database takes": SendEvent(1, "\0", "go"),
     "an event without a name": SendEvent(1, "other", ""),
+    "a call of what is no entity": CallEntity(1, "cart", "add"),
+    "a call of nothing": CallEntity(1, "@cart@x", " "),
+    "a text that no database takes": CallEntity(1, "@cart@x", "add", request_id="\0"),
+    "a signal to what no database takes": SignalEntity(1, "@cart@\0", "add"),
+    "a signal that no database takes": SignalEntity(1, "@cart@x", "add", "\0"),
+    "a lock of nothing": LockEntities(1, ()),
+    "a lock of what is no entity": LockEntities(1, ("@cart@x", "order")),
+    "the end of a lock of nothing": UnlockEntity(1, "", 1),
     "an end that is none": CompleteOrchestration(OrchestrationStatus.RUNNING),
     "a result that no database takes": CompleteOrchestration(OrchestrationStatus.COMPLETED, "\0"),
     "an input that no database takes": ContinueAsNew("\0"),
@@ -80,3 +96,15 @@ def test_a_child_without_an_id_gets_one() -> None:
     [child] = checked([CreateSubOrchestration(17, "order", "")], "parent", LIMIT)
     assert isinstance(child, CreateSubOrchestration)
     assert child.instance_id == "parent:0011"
+
+
+def test_entities_are_named_and_locked_in_one_way() -> None:
+    """**entity-lock** SDKs differ in spelling and sorting; locks are to be taken in one order."""
+    asked: list[Action] = [
+        CallEntity(1, "@Cart@Ada", "add"),
+        LockEntities(2, ("@b@1", "@A!@1", "@a@1", "@B@1")),
+    ]
+    assert checked(asked, "i", LIMIT) == [
+        CallEntity(1, "@cart@Ada", "add"),
+        LockEntities(2, ("@a!@1", "@a@1", "@b@1")),
+    ]

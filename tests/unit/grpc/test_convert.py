@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,9 +16,11 @@ from durabletask import actions, history
 from durabletask.backend import ReusePolicy, StartRequest
 from durabletask.errors import InvalidRequestError
 from durabletask.grpc.convert import (
+    Requests,
     action_message,
     add_events,
     failure_message,
+    number_in,
     query_message,
     read_actions,
     read_events,
@@ -26,6 +29,7 @@ from durabletask.grpc.convert import (
     read_query,
     read_start,
     read_state,
+    request_text,
     start_message,
     state_message,
     timestamp,
@@ -63,6 +67,7 @@ failures: st.SearchStrategy[FailureDetails] = st.deferred(
 parents = st.builds(
     ParentInstance, instance_id=names, execution_id=names, task_id=numbers, name=names
 )
+entities = st.builds("@{}@{}".format, st.from_regex("[a-z]{1,5}", fullmatch=True), names)
 
 BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "timestamp": instants,
@@ -81,6 +86,12 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "parent": st.none() | parents,
     "failure": failures,
     "recurse": st.booleans(),
+    "entity_id": entities,
+    "operation": names,
+    "scheduled_at": st.none() | instants,
+    "entities": st.lists(entities, min_size=1, max_size=3).map(tuple),
+    "position": st.integers(0, 2),
+    "lock_id": numbers,
 }
 """A strategy for each field, by its name: the same in all events and actions."""
 
@@ -100,12 +111,27 @@ COMPLETED = built(
     status=st.sampled_from([status.value for status in FINISHED]),
     failure=st.none() | failures,
 )
+CHANGED: dict[type, dict[str, st.SearchStrategy[Any]]] = {
+    history.EntityOperationCalled: {
+        "caller": st.none() | st.builds(history.EntityCaller, names, names),
+        "request_id": versions,
+    },
+    history.EntityOperationSignaled: {"request_id": versions},
+    history.EntityLockRequested: {"request_id": versions},
+    history.EntityUnlockSent: {"task_id": st.integers(1, 2**30 - 1)},  # then come those of no body
+    actions.CallEntity: {"request_id": versions},
+    actions.SignalEntity: {"request_id": versions},
+    actions.LockEntities: {"request_id": versions},
+}
+"""Answers, and the ends of locks, say the text of another event: a test of its own is on that."""
+
 EVENTS = {
-    kind: COMPLETED if kind is history.ExecutionCompleted else built(kind)
+    kind: COMPLETED if kind is history.ExecutionCompleted else built(kind, **CHANGED.get(kind, {}))
     for kind in history.HistoryEvent.__args__
+    if kind is not history.EntityAdvanced  # of the histories of entities, which never travel
 }
 ACTIONS = {
-    kind: built(kind)
+    kind: built(kind, **CHANGED.get(kind, {}))
     for kind in actions.Action.__args__
     if kind
     not in (actions.CompleteOrchestration, actions.ContinueAsNew, actions.CreateSubOrchestration)
@@ -157,6 +183,10 @@ def test_a_history_comes_back(events: list[history.HistoryEvent], clock: int) ->
                 history.TimerCreated,
                 history.EventSent,
                 history.SubOrchestrationInstanceCreated,
+                history.EntityOperationCalled,
+                history.EntityOperationSignaled,
+                history.EntityLockRequested,
+                history.EntityUnlockSent,
             ),
         )
         assert message.eventId == (event.task_id if asked else -1)
@@ -168,7 +198,10 @@ def test_a_history_comes_back(events: list[history.HistoryEvent], clock: int) ->
 def test_an_action_comes_back(kind: type, data: st.DataObject) -> None:
     """Every kind of action, every field of it."""
     action = data.draw(ACTIONS[kind])
-    assert read_actions([over_the_wire(action_message(action))]) == [action]
+    caller = data.draw(st.none() | st.builds(history.EntityCaller, names, names))
+    assert read_actions([over_the_wire(action_message(action, caller, data.draw(texts)))]) == [
+        action
+    ]
 
 
 @given(failures)
@@ -256,14 +289,9 @@ def test_nothing_becomes_due_early(seconds: int, nanos: int) -> None:
 
 
 def test_what_has_no_counterpart_is_left_out() -> None:
-    """Events that say nothing to an orchestrator of ours, and those of entities."""
+    """Events that say nothing to an orchestrator of ours."""
     chunk = pb.HistoryChunk()
-    for kind in (
-        "orchestratorCompleted",
-        "genericEvent",
-        "historyState",
-        "entityOperationSignaled",
-    ):
+    for kind in ("orchestratorCompleted", "genericEvent", "historyState"):
         getattr(chunk.events.add(), kind).SetInParent()
     chunk.events.add()
     add_events(chunk.events, [history.TaskCompleted(1, "2")])
@@ -335,3 +363,97 @@ def test_the_end_of_the_calendar_is_an_instant() -> None:
     """Some SDKs mean "never" by it, with a fraction that must not round up into the year 10000."""
     never = Timestamp(seconds=253_402_300_799, nanos=999_999_900)
     assert read_instant(never) == 253_402_300_799_999_999
+
+
+@given(numbers, texts)
+def test_our_own_text_tells_its_number(number: int, scope: str) -> None:
+    """It is a UUID, as some SDKs want it, and of no kind that they make."""
+    text = request_text(number, scope)
+    assert number_in(text) == number
+    assert (str(uuid.UUID(text)), uuid.UUID(text).version) == (text, 8)
+    assert number_in(f"{text}0") is number_in(text.upper()) is number_in(str(uuid.uuid4())) is None
+
+
+def test_texts_of_different_scopes_differ() -> None:
+    """What is asked of one entity may come from anywhere."""
+    scopes = ["", *(f"execution {n}" for n in range(100))]
+    assert len({request_text(1, scope) for scope in scopes}) == len(scopes)
+
+
+def asked_and_answered(name: str | None) -> list[history.HistoryEvent]:
+    """A call, a lock and what came of both, by a worker that names them so."""
+    other = None if name is None else f"{name} too"
+    return [
+        history.EntityOperationCalled(3, "@a@1", "add", "1", request_id=name),
+        history.EntityLockRequested(4, ("@a@1", "@b@2"), request_id=other),
+        history.EntityOperationCompleted(3, "2", name),
+        history.EntityOperationFailed(3, FailureDetails("E", "again"), name),
+        history.EntityLockGranted(4, other),
+        history.EntityUnlockSent(5, "@a@1", 4, request_id=other),
+    ]
+
+
+@pytest.mark.parametrize("name", [None, "their own", request_text(99, "of another execution")])
+def test_answers_find_their_questions(name: str | None) -> None:
+    """Whoever has chosen the text, it comes back as it was, and the number is found by it."""
+    events = asked_and_answered(name)
+    chunk = pb.HistoryChunk()
+    add_events(chunk.events, events)
+    texts = [
+        value
+        for message in chunk.events
+        for field, value in getattr(message, message.WhichOneof("eventType") or "").ListFields()
+        if field.name in ("requestId", "criticalSectionId")
+    ]
+    assert texts[0] == texts[2] == texts[3] != texts[1] == texts[4] == texts[5]
+    assert name is None or texts[0] == name
+    received = over_the_wire(chunk).events
+    assert read_events(received) == events
+    # The turns of an execution come one by one, and in each are the answers of earlier ones.
+    requests = Requests(only_known=True)
+    assert read_events(received[:2], requests) == events[:2]
+    assert read_events(received[2:], requests) == events[2:]
+
+
+@pytest.mark.parametrize("name", [None, "their own"])
+def test_an_answer_to_an_execution_that_is_over_is_left_out(name: str | None) -> None:
+    """It may have the number of a call that has been made since."""
+    chunk = pb.HistoryChunk()
+    add_events(chunk.events, [*asked_and_answered(name)[2:5], history.TaskCompleted(1, "2")])
+    assert read_events(chunk.events, Requests(only_known=True)) == [history.TaskCompleted(1, "2")]
+
+
+@pytest.mark.parametrize("name", [None, "their own"])
+def test_a_lock_is_given_up_by_the_text_it_was_asked_for(name: str | None) -> None:
+    """In the turn in which it was asked for, or in a later one."""
+    asked = actions.LockEntities(4, ("@a@1", "@b@2"), name)
+    given_up = actions.UnlockEntity(5, "@b@2", 4, name)
+    caller = history.EntityCaller("instance", "execution")
+    messages = [over_the_wire(action_message(action, caller)) for action in (asked, given_up)]
+    assert read_actions(messages) == [asked, given_up]
+    requests = Requests()
+    if name is not None:
+        with pytest.raises(ValueError, match="was not asked for"):
+            read_actions(messages[1:], requests)
+        requests.note(name, 4)
+    assert read_actions(messages[1:], requests) == [given_up]
+
+
+def test_what_is_asked_of_entities_says_by_whom() -> None:
+    """Servers of others send the answer there, and take no text twice."""
+    call = actions.CallEntity(4, "@a@1", "get")
+    texts = set()
+    for execution in ("one", "two"):
+        caller = history.EntityCaller("instance", execution)
+        message = action_message(call, caller, f"a turn of {execution}")
+        called = message.sendEntityMessage.entityOperationCalled
+        assert (message.id, called.parentInstanceId.value) == (4, "instance")
+        assert called.parentExecutionId.value == execution
+        texts.add(called.requestId)
+    assert len(texts) == 2
+
+
+def test_the_history_of_an_entity_does_not_travel() -> None:
+    """What only entities have in theirs has no message."""
+    with pytest.raises(KeyError):
+        add_events(pb.HistoryChunk().events, [history.EntityAdvanced()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,22 +11,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.grpc.messages import damaged, messages
 
+from durabletask.backend import EntityWorkItem
+from durabletask.errors import DurableTaskError
 from durabletask.grpc.client.turns import activity_item, turn_item
 from durabletask.grpc.convert import (
     action_message,
     add_events,
+    entity_item,
+    entity_message,
+    entity_request,
     failure_message,
+    operation_batch,
+    operation_infos,
     read_actions,
+    read_entity,
+    read_entity_query,
     read_events,
     read_failure,
     read_query,
+    read_result,
     read_start,
     read_state,
+    result_message,
     state_message,
 )
 from durabletask.grpc.protocol import pb
+from durabletask.grpc.sidecar.asked import checked_outcome
 from durabletask.grpc.sidecar.filters import WorkItemFilter
-from durabletask.history import decode_chunk, encode_chunk
+from durabletask.history import EntityCaller, EntityOperationSignaled, decode_chunk, encode_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +58,7 @@ def events(message: pb.HistoryEvent) -> None:
 def actions(message: pb.OrchestratorAction) -> None:
     """Actions of the wire can be written again."""
     for action in read_actions([message]):
-        action_message(action)
+        action_message(action, EntityCaller("i", "x"), "scope")
 
 
 def failures(message: pb.TaskFailureDetails) -> None:
@@ -62,6 +75,30 @@ def states(message: pb.OrchestrationState) -> None:
     state_message(read_state(message))
 
 
+def operations(request: pb.EntityBatchRequest | pb.EntityRequest) -> None:
+    """Work of the wire, in either form, can be passed on in both."""
+    item = entity_item(request, 1, None)
+    operation_infos(item)
+    for message in (entity_request(item), operation_batch(item)):
+        assert entity_item(message, 1, None).operations == entity_item(message, 1, None).operations
+
+
+def outcomes(message: pb.EntityBatchResult) -> None:
+    """An outcome of the wire is one of a list of operations: storable, or refused."""
+    result = read_result(message)
+    result_message(result, 1, 2)
+    waiting = [EntityOperationSignaled(0, "@a@b", "o") for _ in result.results]
+    item = EntityWorkItem("@a@b", "x", "a", 0, 1, None, [*waiting], None)
+    with contextlib.suppress(DurableTaskError):
+        checked_outcome(result, item, 0, 1000)
+
+
+def entities(message: pb.EntityMetadata) -> None:
+    """An entity of the wire can be passed on."""
+    state = read_entity(message, include_state=True)
+    assert read_entity(entity_message(state, is_strict=True), include_state=True) == state
+
+
 CONVERSIONS: dict[str, tuple[Any, Callable[[Any], object]]] = {
     "event": (pb.HistoryEvent, events),
     "action": (pb.OrchestratorAction, actions),
@@ -71,6 +108,11 @@ CONVERSIONS: dict[str, tuple[Any, Callable[[Any], object]]] = {
     "query": (pb.InstanceQuery, read_query),
     "filter": (pb.GetWorkItemsRequest, WorkItemFilter),
     "turn": (pb.OrchestratorRequest, lambda request: turn_item(request, "token")),
+    "operations": (pb.EntityRequest, operations),
+    "operations in the older form": (pb.EntityBatchRequest, operations),
+    "outcome": (pb.EntityBatchResult, outcomes),
+    "entity": (pb.EntityMetadata, entities),
+    "query of entities": (pb.EntityQuery, read_entity_query),
     "activity": (pb.ActivityRequest, lambda request: activity_item(request, "token")),
 }
 

@@ -73,7 +73,9 @@ def source() -> tuple[GrpcWorkItemSource, Silent]:
     )
     connection: Any = silent
     return (
-        GrpcWorkItemSource(connection, profile, GrpcOptions(), can_park=False, in_batches=False),
+        GrpcWorkItemSource(
+            connection, profile, GrpcOptions(), can_park=False, in_batches=False, must_unlock=True
+        ),
         silent,
     )
 
@@ -174,7 +176,7 @@ def test_versions_are_asked_for_as_far_as_the_protocol_can(name: str) -> None:
     )
     connection: Any = Silent()
     source = GrpcWorkItemSource(
-        connection, profile, GrpcOptions(), can_park=False, in_batches=False
+        connection, profile, GrpcOptions(), can_park=False, in_batches=False, must_unlock=True
     )
     filters = source._request.workItemFilters
     assert [list(entry.versions) for entry in filters.orchestrations] == [listed, listed]

@@ -2,7 +2,8 @@
 
 Actions are what a completed turn hands to a backend (seam 1). ``task_id`` is the number of the
 call, counted from 1 within an execution. Payloads are JSON text or None; instants are ``int``
-microseconds since the Unix epoch, UTC.
+microseconds since the Unix epoch, UTC. ``request_id`` is how a worker of another library has named
+what it asks of an entity; see :mod:`durabletask.history`.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class CallEntity(msgspec.Struct, frozen=True, gc=False):
     entity_id: str
     operation: str
     input: str | None = None
+    request_id: str | None = None
 
 
 class SignalEntity(msgspec.Struct, frozen=True, gc=False):
@@ -93,6 +95,7 @@ class SignalEntity(msgspec.Struct, frozen=True, gc=False):
     operation: str
     input: str | None = None
     scheduled_at: int | None = None
+    request_id: str | None = None
 
 
 class LockEntities(msgspec.Struct, frozen=True, gc=False):
@@ -100,14 +103,16 @@ class LockEntities(msgspec.Struct, frozen=True, gc=False):
 
     task_id: int
     entities: tuple[str, ...]
+    request_id: str | None = None
 
 
 class UnlockEntity(msgspec.Struct, frozen=True, gc=False):
-    """Give up one entity of the lock ``lock_id``."""
+    """Give up one entity of the lock ``lock_id``; ``request_id`` is that of the lock."""
 
     task_id: int
     entity_id: str
     lock_id: int
+    request_id: str | None = None
 
 
 class StartOrchestration(msgspec.Struct, frozen=True, gc=False):

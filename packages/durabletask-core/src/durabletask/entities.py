@@ -15,7 +15,14 @@ from durabletask.errors import InvalidRequestError
 from durabletask.limits import MAX_TEXT, check_text
 from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
 
-__all__ = ["EntityId", "EntityPage", "EntityQuery", "EntityState", "is_entity"]
+__all__ = [
+    "EntityId",
+    "EntityPage",
+    "EntityQuery",
+    "EntityState",
+    "check_entity_query",
+    "is_entity",
+]
 
 
 def is_entity(instance_id: str) -> bool:
@@ -132,3 +139,15 @@ class EntityPage(msgspec.Struct, frozen=True):
 
     items: list[EntityState]
     continuation_token: str | None = None
+
+
+def check_entity_query(query: EntityQuery) -> None:
+    """Raise unless the query makes sense.
+
+    Raises:
+        InvalidRequestError: it does not.
+    """
+    if not 1 <= query.page_size <= 10_000:
+        raise InvalidRequestError(f"page_size must be between 1 and 10,000, not {query.page_size}")
+    if query.key_prefix is not None and query.name is None:
+        raise InvalidRequestError("key_prefix needs a name: keys belong to one kind of entity")

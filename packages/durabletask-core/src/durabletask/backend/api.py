@@ -87,7 +87,7 @@ class WorkItemSource(ABC):
         """Give an item back untouched; it comes again, here or elsewhere, after ``delay`` s."""
 
     @abstractmethod
-    def park(self, item: OrchestrationWorkItem, reason: str) -> None:
+    def park(self, item: OrchestrationWorkItem | EntityWorkItem, reason: str) -> None:
         """Set the instance aside, its events unconsumed, with a readable reason.
 
         It is tried again when a worker with other code for its name starts or when

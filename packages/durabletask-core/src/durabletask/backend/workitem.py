@@ -147,8 +147,9 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
             again when a worker with another fingerprint comes.
         activities: registered activity names.
         entities: registered entity name, in lower case, to a fingerprint of its code.
-        any_name: work of every name is taken, whatever the two above say.
-        code: with ``any_name``, the fingerprint of all its code.
+        any_name: orchestrations and activities of every name are taken, whatever the above says.
+        any_entity: entities of every name are.
+        code: with these two, the fingerprint of all its code.
         versions: which versions of orchestrations are taken; None takes all. A source need not
             hand out what the rule rejects; a worker that gets it all the same abandons it. What the
             rule fails is handed out, and the worker fails it.
@@ -167,4 +168,5 @@ class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True):
     any_name: bool = False
     code: str = ""
     entities: dict[str, str] = {}
+    any_entity: bool = False
     versions: VersionRule | None = None

@@ -208,7 +208,8 @@ class Entity:
             onward = msgspec.structs.replace(request, position=position)
             plan.answers.append((request.entities[position], onward))
         else:
-            plan.answers.append((caller, EntityLockGranted(request.task_id)))
+            granted = EntityLockGranted(request.task_id, request.request_id)
+            plan.answers.append((caller, granted))
 
     def _release(self, request: EntityUnlockSent, plan: EntityPlan) -> None:
         """Unlock, or let go of a request for the lock that still waits.

@@ -143,23 +143,37 @@ def _send_event(outcome: TurnOutcome, action: SendEvent) -> None:
 
 
 def _call_entity(outcome: TurnOutcome, action: CallEntity) -> None:
-    event = EntityOperationCalled(action.task_id, action.entity_id, action.operation, action.input)
+    event = EntityOperationCalled(
+        action.task_id,
+        action.entity_id,
+        action.operation,
+        action.input,
+        request_id=action.request_id,
+    )
     _ask(outcome, action.entity_id, event)
 
 
 def _signal_entity(outcome: TurnOutcome, action: SignalEntity) -> None:
     event = EntityOperationSignaled(
-        action.task_id, action.entity_id, action.operation, action.input, action.scheduled_at
+        action.task_id,
+        action.entity_id,
+        action.operation,
+        action.input,
+        action.scheduled_at,
+        action.request_id,
     )
     _ask(outcome, action.entity_id, event)
 
 
 def _lock_entities(outcome: TurnOutcome, action: LockEntities) -> None:
-    _ask(outcome, action.entities[0], EntityLockRequested(action.task_id, action.entities))
+    event = EntityLockRequested(action.task_id, action.entities, request_id=action.request_id)
+    _ask(outcome, action.entities[0], event)
 
 
 def _unlock_entity(outcome: TurnOutcome, action: UnlockEntity) -> None:
-    event = EntityUnlockSent(action.task_id, action.entity_id, action.lock_id)
+    event = EntityUnlockSent(
+        action.task_id, action.entity_id, action.lock_id, request_id=action.request_id
+    )
     _ask(outcome, action.entity_id, event)
 
 

@@ -6,6 +6,10 @@ perhaps ``ExecutionCompleted``. ``task_id`` is the number of the scheduling call
 within an execution. An entity has a history too, of which only what follows its last turn matters;
 its turns are ``OrchestratorStarted``, the requests received, ``EntityAdvanced``.
 
+``request_id`` is how whoever asks an entity for something has named that, where workers of other
+libraries choose a text; their answer has to say the same. Workers of this library go by the number
+alone.
+
 Instants are ``int`` microseconds since the Unix epoch, UTC. Payloads are JSON text, or None when
 absent. The ``tag`` of a class is its code in storage: never reuse or change one.
 """
@@ -227,6 +231,7 @@ class EntityOperationCalled(_Event, frozen=True, tag=32):
     operation: str
     input: str | None = None
     caller: EntityCaller | None = None
+    request_id: str | None = None
 
 
 class EntityOperationSignaled(_Event, frozen=True, tag=33):
@@ -240,6 +245,7 @@ class EntityOperationSignaled(_Event, frozen=True, tag=33):
     operation: str
     input: str | None = None
     scheduled_at: int | None = None
+    request_id: str | None = None
 
 
 class EntityOperationCompleted(_Event, frozen=True, tag=34):
@@ -247,6 +253,7 @@ class EntityOperationCompleted(_Event, frozen=True, tag=34):
 
     task_id: int
     result: str | None = None
+    request_id: str | None = None
 
 
 class EntityOperationFailed(_Event, frozen=True, tag=35):
@@ -254,6 +261,7 @@ class EntityOperationFailed(_Event, frozen=True, tag=35):
 
     task_id: int
     failure: FailureDetails
+    request_id: str | None = None
 
 
 class EntityLockRequested(_Event, frozen=True, tag=36):
@@ -266,16 +274,18 @@ class EntityLockRequested(_Event, frozen=True, tag=36):
     entities: tuple[str, ...]
     position: int = 0
     caller: EntityCaller | None = None
+    request_id: str | None = None
 
 
 class EntityLockGranted(_Event, frozen=True, tag=37):
     """All entities of the lock ``task_id`` are held."""
 
     task_id: int
+    request_id: str | None = None
 
 
 class EntityUnlockSent(_Event, frozen=True, tag=38):
-    """The lock ``lock_id`` of an entity was given up.
+    """The lock ``lock_id`` of an entity was given up; ``request_id`` is that of the lock.
 
     ``following``: entities to be told by this one, because the request for the lock may still be
     on its way: it is sent after the request on the same path, so it never overtakes it. An entity
@@ -287,6 +297,7 @@ class EntityUnlockSent(_Event, frozen=True, tag=38):
     lock_id: int
     caller: EntityCaller | None = None
     following: tuple[str, ...] = ()
+    request_id: str | None = None
 
 
 class EntityLockHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):

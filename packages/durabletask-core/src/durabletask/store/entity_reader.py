@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from durabletask.engine import Entity, from_micros, to_micros
-from durabletask.entities import EntityId, EntityPage, EntityQuery, EntityState
-from durabletask.errors import BackendUnavailableError, InvalidRequestError
+from durabletask.entities import (
+    EntityId,
+    EntityPage,
+    EntityQuery,
+    EntityState,
+    check_entity_query,
+)
+from durabletask.errors import BackendUnavailableError
 from durabletask.history import decode_history
 from durabletask.limits import is_storable
 from durabletask.state import OrchestrationQuery, OrchestrationStatus
@@ -47,12 +53,7 @@ class EntityReader:
         Raises:
             InvalidRequestError: the query makes no sense.
         """
-        if not 1 <= query.page_size <= 10_000:
-            raise InvalidRequestError(
-                f"page_size must be between 1 and 10,000, not {query.page_size}"
-            )
-        if query.key_prefix is not None and query.name is None:
-            raise InvalidRequestError("key_prefix needs a name: keys belong to one kind of entity")
+        check_entity_query(query)
         prefix = "@" if query.name is None else f"@{query.name.lower()}@{query.key_prefix or ''}"
         if not is_storable(prefix):
             return EntityPage([])

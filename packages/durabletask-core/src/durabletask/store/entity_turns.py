@@ -193,11 +193,12 @@ class EntityTurns:
     def _answer(self, plan: EntityPlan, results: Iterable[OperationResult]) -> None:
         for operation, outcome in zip(plan.operations, results, strict=True):
             if isinstance(operation, EntityOperationCalled) and operation.caller is not None:
+                number, name = operation.task_id, operation.request_id
                 answer: HistoryEvent
                 if outcome.failure is None:
-                    answer = EntityOperationCompleted(operation.task_id, outcome.result)
+                    answer = EntityOperationCompleted(number, outcome.result, name)
                 else:
-                    answer = EntityOperationFailed(operation.task_id, outcome.failure)
+                    answer = EntityOperationFailed(number, outcome.failure, name)
                 self._tell(operation.caller, answer)
         for receiver, event in plan.answers:
             if isinstance(receiver, EntityCaller):
@@ -213,7 +214,12 @@ class EntityTurns:
         for number, action in enumerate(actions):
             if isinstance(action, SignalEntity):
                 event = EntityOperationSignaled(
-                    0, action.entity_id, action.operation, action.input, action.scheduled_at
+                    0,
+                    action.entity_id,
+                    action.operation,
+                    action.input,
+                    action.scheduled_at,
+                    action.request_id,
                 )
                 self._send(action.entity_id, event)
             else:

@@ -24,12 +24,13 @@ class Repertoire:
     """What a worker can run: the names of its profile, or whatever it hears of.
 
     Stores hand out work by name. So for a profile that takes any name the names are learned: at
-    once from what this process starts and schedules, and from the store for the rest.
+    once from what this process starts and schedules, and from the store for the rest. Those of
+    entities are learned by themselves, for many workers that take anything else take none.
 
     Attributes:
         orchestrations: name to the fingerprint of the code; an entity's name begins with ``@``.
         activities: names.
-        is_open: whether names are learned.
+        is_open: whether names are learned at all.
         refused: versions that were met and are left to other workers; ``""`` is no version.
     """
 
@@ -38,8 +39,10 @@ class Repertoire:
         for name, fingerprint in profile.entities.items():
             self.orchestrations[f"@{name}"] = fingerprint
         self.activities = set(profile.activities)
-        self.is_open = profile.any_name
+        self.is_open = profile.any_name or profile.any_entity
         self.refused: frozenset[str] = frozenset()
+        self._any_name = profile.any_name
+        self._any_entity = profile.any_entity
         self._code = profile.code
         # What the rule fails is taken: the worker fails it.
         rule = profile.versions
@@ -47,10 +50,10 @@ class Repertoire:
         self._left: set[tuple[str, str]] = set()
 
     def runs(self, name: str) -> bool:
-        """Whether orchestrations of this name are run here."""
+        """Whether orchestrations of this name are run here, or entities: then it begins with @."""
         if name in self.orchestrations:
             return True
-        if self.is_open and not is_entity(name):
+        if self._any_entity if is_entity(name) else self._any_name:
             self.orchestrations[name] = self._code
             return True
         return False
@@ -77,13 +80,13 @@ class Repertoire:
 
     def performs(self, name: str) -> bool:
         """Whether activities of this name are run here."""
-        if self.is_open:
+        if self._any_name:
             self.activities.add(name)
         return name in self.activities
 
     def hear(self, outcome: TurnOutcome) -> None:
         """Learn the activities that a turn has scheduled."""
-        if self.is_open:
+        if self._any_name:
             self.activities.update(event.name for event in outcome.activities)
 
     def learn(self, waiting: Iterable[Unclaimed]) -> bool:

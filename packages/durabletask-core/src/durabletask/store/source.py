@@ -402,7 +402,7 @@ class StoreWorkItemSource(WorkItemSource):
             self.lane.pending.returned.append((item.token.activity_id, item.token.token))
             self.lane.kick()
 
-    def park(self, item: OrchestrationWorkItem, reason: str) -> None:
+    def park(self, item: OrchestrationWorkItem | EntityWorkItem, reason: str) -> None:
         instance = self._returned_turn(item)
         if instance is not None:
             self.set_aside(instance, reason, self.repertoire.orchestrations.get(instance.name))

@@ -35,6 +35,7 @@ __all__ = [
     "QUERY",
     "SEQUENCE",
     "STRICT",
+    "TAGS",
     "TASK_HUB",
     "USER_AGENT",
     "VERSION",
@@ -75,6 +76,10 @@ DRAINING = "x-durabletask-draining"
 
 PARK_REASON = "x-durabletask-park-bin"
 """Abandon: set the instance aside, for this reason."""
+
+TAGS = "x-durabletask-tags-bin"
+"""CompleteEntityTask: tags of the orchestrations that an entity starts, as JSON, by the number of
+the action."""
 
 CAPABILITIES = "x-durabletask-capabilities"
 """Hello, answer: what the backend behind the sidecar can do, as JSON."""
@@ -125,7 +130,9 @@ def capabilities_told(text: str | None, name: str) -> Capabilities:
         ValueError: it cannot be read.
     """
     if text is None:
-        return Capabilities(name=name, rewind=True, restart=True, parking=False, patches=False)
+        return Capabilities(
+            name=name, rewind=True, restart=True, parking=False, entities=True, patches=False
+        )
     try:
         told = msgspec.json.decode(text, type=dict[str, Any])
         known = {field: told[field] for field in Capabilities.__struct_fields__ if field in told}

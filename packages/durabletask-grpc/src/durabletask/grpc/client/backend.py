@@ -13,6 +13,7 @@ import msgspec
 from google.protobuf.empty_pb2 import Empty
 
 from durabletask.backend import Backend
+from durabletask.entities import EntityId, EntityPage, check_entity_query
 from durabletask.errors import (
     BackendClosedError,
     InstanceAlreadyExistsError,
@@ -27,11 +28,15 @@ from durabletask.grpc.client.options import GrpcOptions
 from durabletask.grpc.client.querying import matches, narrowed
 from durabletask.grpc.client.source import GrpcWorkItemSource
 from durabletask.grpc.convert import (
+    Requests,
+    entity_query_message,
     query_message,
+    read_entity,
     read_events,
     read_state,
     start_message,
     text_value,
+    timestamp,
     timestamp_of,
 )
 from durabletask.grpc.extensions import (
@@ -58,6 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from durabletask.backend import Capabilities, StartRequest, WorkerProfile, WorkItemSource
+    from durabletask.entities import EntityQuery, EntityState
     from durabletask.grpc.client.connection import Metadata, TokenSource
     from durabletask.grpc.client.target import Target
     from durabletask.history import HistoryEvent
@@ -401,10 +407,11 @@ class GrpcBackend(Backend):
         _check_may_exist(instance_id)
         request = pb.StreamInstanceHistoryRequest(instanceId=instance_id)
         events: list[HistoryEvent] = []
+        requests = Requests(only_known=True)
         try:
             async for chunk in await connection.stream("StreamInstanceHistory", request):
                 with reading(self._target):
-                    events += read_events(intact(chunk, self._target).events)
+                    events += read_events(intact(chunk, self._target).events, requests)
         except grpc.aio.AioRpcError as error:
             raise error_of(error, self._target, instance_id) from None
         return events
@@ -468,6 +475,69 @@ class GrpcBackend(Backend):
         answer, _ = await self._call("PurgeInstances", request, extra=extra)
         return int(answer.deletedInstanceCount)
 
+    # --- client half: entities -----------------------------------------------------------------
+
+    async def signal_entity(
+        self, entity_id: str, operation: str, input: str | None, signal_time: int | None
+    ) -> None:
+        self._capabilities.require("entities")
+        target = str(EntityId.parse(entity_id))
+        check_text(operation, "the name of an operation")
+        limit = self._capabilities.max_payload_bytes
+        check_payload(input, f"the input of operation {operation!r} of entity {target!r}", limit)
+        request = pb.SignalEntityRequest(
+            instanceId=target,
+            name=operation,
+            input=text_value(input),
+            requestId=str(uuid.uuid4()),
+            scheduledTime=None if signal_time is None else timestamp(signal_time),
+        )
+        await self._call("SignalEntity", request, again=False)
+
+    async def get_entity(self, entity_id: str, *, include_state: bool) -> EntityState | None:
+        self._capabilities.require("entities")
+        target = str(EntityId.parse(entity_id))
+        if not is_storable(target):
+            return None
+        # A server of others tells by the state alone whether there is one.
+        wanted = include_state or not self._told
+        request = pb.GetEntityRequest(instanceId=target, includeState=wanted)
+        answer, _ = await self._call("GetEntity", request)
+        if not answer.exists:
+            return None
+        with reading(self._target):
+            return read_entity(answer.entity, include_state=include_state)
+
+    async def query_entities(self, query: EntityQuery) -> EntityPage:
+        self._capabilities.require("entities")
+        check_entity_query(query)
+        if not is_storable(query.name, query.key_prefix):
+            return EntityPage([])
+        wanted = query.include_state or not self._told
+        message = entity_query_message(query, include_state=wanted)
+        answer, _ = await self._call("QueryEntities", pb.QueryEntitiesRequest(query=message))
+        with reading(self._target):
+            items = [
+                read_entity(entity, include_state=query.include_state) for entity in answer.entities
+            ]
+        token = answer.continuationToken.value
+        return EntityPage(items, None if token in ("", "0") else token)
+
+    async def clean_entity_storage(self) -> int:
+        self._capabilities.require("entities")
+        removed, token = 0, ""
+        while True:
+            request = pb.CleanEntityStorageRequest(
+                continuationToken=text_value(token or None),
+                removeEmptyEntities=True,
+                releaseOrphanedLocks=True,
+            )
+            answer, _ = await self._call("CleanEntityStorage", request)
+            removed += int(answer.emptyEntitiesRemoved)
+            if answer.continuationToken.value in ("", "0", token):
+                return removed
+            token = answer.continuationToken.value
+
     # --- worker half ---------------------------------------------------------------------------
 
     async def open_worker(self, profile: WorkerProfile) -> WorkItemSource:
@@ -477,6 +547,7 @@ class GrpcBackend(Backend):
             self._options,
             can_park=self._told and self._capabilities.parking,
             in_batches=self._in_batches,
+            must_unlock=not self._told,
         )
         await source.open()
         return source

@@ -51,7 +51,7 @@ class Batcher:
     def put(
         self, field: str, messages: Sequence[Any], refused: Callable[[str], None] | None
     ) -> None:
-        """Deliver outcomes: of the field ``turns`` or ``activities`` of a batch.
+        """Deliver outcomes: of the field ``turns``, ``activities`` or ``entities`` of a batch.
 
         Args:
             refused: called with the reason if the server will never take one of them.

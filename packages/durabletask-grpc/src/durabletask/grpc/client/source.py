@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from durabletask.actions import CompleteOrchestration
 from durabletask.backend import (
     ActivityWorkItem,
+    EntityWorkItem,
+    OrchestrationResult,
     OrchestrationWorkItem,
     WorkItem,
     WorkItemSource,
@@ -21,7 +24,14 @@ from durabletask.engine import failure_of
 from durabletask.errors import BackendUnavailableError, InvalidRequestError
 from durabletask.grpc.client.backoff import pause
 from durabletask.grpc.client.batching import Batcher
+from durabletask.grpc.client.entities import (
+    operations_item,
+    outcome_message,
+    refused_outcome,
+    tags_told,
+)
 from durabletask.grpc.client.faults import error_of, intact, reading
+from durabletask.grpc.client.locks import with_unlocks
 from durabletask.grpc.client.outbox import Outbox
 from durabletask.grpc.client.rewinding import rewind_response
 from durabletask.grpc.client.turns import (
@@ -31,7 +41,7 @@ from durabletask.grpc.client.turns import (
     turn_item,
     turns_in,
 )
-from durabletask.grpc.convert import failure_message, read_events, text_value
+from durabletask.grpc.convert import Requests, failure_message, read_events, text_value
 from durabletask.grpc.extensions import (
     CODE,
     DELAY,
@@ -43,16 +53,13 @@ from durabletask.grpc.extensions import (
 )
 from durabletask.grpc.protocol import pb
 from durabletask.grpc.protocol.batches_pb2 import Packed, WorkItems
+from durabletask.state import OrchestrationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from durabletask.backend import (
-        ActivityResult,
-        OrchestrationResult,
-        WorkerProfile,
-    )
-    from durabletask.grpc.client.connection import Connection
+    from durabletask.backend import ActivityResult, EntityResult, WorkerProfile
+    from durabletask.grpc.client.connection import Connection, Metadata
     from durabletask.grpc.client.options import GrpcOptions
     from durabletask.history import HistoryEvent
     from durabletask.versions import VersionRule
@@ -77,6 +84,11 @@ class GrpcWorkItemSource(WorkItemSource):
     Single-threaded on the event loop. ``_out`` holds every item between its arrival and its
     hand-over; whichever method takes an item out of it decides about it, so each is handed over
     once, however late its worker is.
+
+    Args:
+        can_park: the server sets instances aside.
+        in_batches: it takes and gives many items at a time.
+        must_unlock: it keeps the locks of an execution that ends until it is told otherwise.
     """
 
     def __init__(
@@ -87,10 +99,12 @@ class GrpcWorkItemSource(WorkItemSource):
         *,
         can_park: bool,
         in_batches: bool,
+        must_unlock: bool,
     ) -> None:
         self._connection = connection
         self._options = options
         self._can_park = can_park
+        self._must_unlock = must_unlock
         self._request = _request_for(profile)
         self._extra: tuple[tuple[str, str | bytes], ...] = (
             (CODE, _fingerprint(profile)),
@@ -213,11 +227,7 @@ class GrpcWorkItemSource(WorkItemSource):
         except Exception:
             # It must not end the stream, which brings the work of everybody else too.
             _log.exception("a work item cannot be read and is given back")
-            kind = (
-                pb.AbandonActivityTaskRequest
-                if message.HasField("activityRequest")
-                else pb.AbandonOrchestrationTaskRequest
-            )
+            kind = _KINDS[message.WhichOneof("request") or "orchestratorRequest"]
             self._send_abandon(kind, message.completionToken, _UNREADABLE)
 
     def _read_item(self, message: pb.WorkItem) -> None:
@@ -230,6 +240,8 @@ class GrpcWorkItemSource(WorkItemSource):
                 self._fetch(request, message.completionToken)
             else:
                 self._take_turn(request, message.completionToken)
+        elif kind in ("entityRequest", "entityRequestV2"):
+            self._put(operations_item(message))
 
     def _take_turn(
         self,
@@ -239,7 +251,8 @@ class GrpcWorkItemSource(WorkItemSource):
     ) -> None:
         """Hand a turn out, or answer it here if it only asks for a rewritten history."""
         if any(event.HasField("executionRewound") for event in request.newEvents):
-            past = read_events(request.pastEvents) if fetched is None else fetched
+            known = Requests(only_known=True)
+            past = read_events(request.pastEvents, known) if fetched is None else fetched
             response = rewind_response(request, completion, past)
             if response is not None:
                 self._send_outcomes("turns", [response])
@@ -265,11 +278,11 @@ class GrpcWorkItemSource(WorkItemSource):
                     self._take_turn(request, completion, history)
             except grpc.aio.AioRpcError as error:
                 _log.warning("a history cannot be fetched now: %s", error.details())
-                self._send_abandon(pb.AbandonOrchestrationTaskRequest, completion, _RETRY)
+                self._send_abandon(OrchestrationWorkItem, completion, _RETRY)
                 return
             except BackendUnavailableError as error:
                 _log.error("a work item is given back: %s", error)
-                self._send_abandon(pb.AbandonOrchestrationTaskRequest, completion, _UNREADABLE)
+                self._send_abandon(OrchestrationWorkItem, completion, _UNREADABLE)
                 return
 
         task = asyncio.get_running_loop().create_task(fetch())
@@ -284,10 +297,11 @@ class GrpcWorkItemSource(WorkItemSource):
         )
         call = await self._connection.stream("StreamInstanceHistory", request, worker=True)
         events: list[HistoryEvent] = []
+        requests = Requests(only_known=True)
         target = self._connection.target
         async for chunk in call:
             with reading(target):
-                events += read_events(intact(chunk, target).events)
+                events += read_events(intact(chunk, target).events, requests)
         return events
 
     # --- seam 1: hand out ----------------------------------------------------------------------
@@ -337,9 +351,30 @@ class GrpcWorkItemSource(WorkItemSource):
 
         def refused(reason: str) -> None:
             failure = failure_of(InvalidRequestError(f"the sidecar refuses this turn: {reason}"))
-            self._send_outcomes("turns", [failed_turn(item, failure)])
+            end = CompleteOrchestration(OrchestrationStatus.FAILED, failure=failure)
+            failed = self._with_unlocks(item, OrchestrationResult([end]))
+            self._send_outcomes("turns", [failed_turn(item, failed)])
 
-        self._send_outcomes("turns", responses(item, result), refused)
+        answer = responses(item, self._with_unlocks(item, result))
+        self._send_outcomes("turns", answer, refused)
+
+    def _with_unlocks(
+        self, item: OrchestrationWorkItem, result: OrchestrationResult
+    ) -> OrchestrationResult:
+        return with_unlocks(item, result) if self._must_unlock else result
+
+    def complete_entity(self, item: EntityWorkItem, result: EntityResult) -> None:
+        if not self._handed_over(item):
+            return
+
+        def refused(reason: str) -> None:
+            self._send_outcomes("entities", [refused_outcome(item, reason)])
+
+        message, tags = outcome_message(item, result), tags_told(result)
+        if tags:  # they go beside the message, and so by a call of its own
+            self._outbox.send(_COMPLETE["entities"], [message], extra=tags, refused=refused)
+        else:
+            self._send_outcomes("entities", [message], refused)
 
     def complete_activity(self, item: ActivityWorkItem, result: ActivityResult) -> None:
         if not self._handed_over(item):
@@ -376,27 +411,25 @@ class GrpcWorkItemSource(WorkItemSource):
     def _abandon(self, item: WorkItem, delay: float) -> None:
         if not self._handed_over(item):
             return
-        kind = (
-            pb.AbandonOrchestrationTaskRequest
-            if isinstance(item, OrchestrationWorkItem)
-            else pb.AbandonActivityTaskRequest
-        )
-        self._send_abandon(kind, item.token.completion, delay)
+        self._send_abandon(type(item), item.token.completion, delay)
 
-    def _send_abandon(self, kind: Any, completion: str, delay: float) -> None:
+    def _send_abandon(self, kind: type[WorkItem], completion: str, delay: float) -> None:
         extra: tuple[tuple[str, str | bytes], ...] = ((DELAY, f"{delay:g}"),)
         if self._draining:
             extra += ((DRAINING, "1"),)
-        self._outbox.send(_ABANDON[kind], [kind(completionToken=completion)], extra=extra)
+        self._give_back(kind, completion, extra)
 
-    def park(self, item: OrchestrationWorkItem, reason: str) -> None:
+    def _give_back(self, kind: type[WorkItem], completion: str, extra: Metadata) -> None:
+        name, request = _ABANDON[kind]
+        self._outbox.send(name, [request(completionToken=completion)], extra=extra)
+
+    def park(self, item: OrchestrationWorkItem | EntityWorkItem, reason: str) -> None:
         if not self._can_park:
-            _log.error("orchestration %r cannot go on: %s", item.instance_id, reason)
+            _log.error("%r cannot go on: %s", item.instance_id, reason)
             self._abandon(item, _PARK_DELAY)
         elif self._handed_over(item):
-            request = pb.AbandonOrchestrationTaskRequest(completionToken=item.token.completion)
             extra = ((PARK_REASON, reason.encode()[:_LONGEST_REASON]),)
-            self._outbox.send(_ABANDON[type(request)], [request], extra=extra)
+            self._give_back(type(item), item.token.completion, extra)
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -446,11 +479,24 @@ _LAST_WORDS = 0.25
 
 _LONGEST_REASON = 8 * 1024
 
-_COMPLETE = {"turns": "CompleteOrchestratorTask", "activities": "CompleteActivityTask"}
+_COMPLETE = {
+    "turns": "CompleteOrchestratorTask",
+    "activities": "CompleteActivityTask",
+    "entities": "CompleteEntityTask",
+}
 
-_ABANDON: dict[Any, str] = {
-    pb.AbandonOrchestrationTaskRequest: "AbandonTaskOrchestratorWorkItem",
-    pb.AbandonActivityTaskRequest: "AbandonTaskActivityWorkItem",
+_ABANDON: dict[type[WorkItem], tuple[str, Any]] = {
+    OrchestrationWorkItem: ("AbandonTaskOrchestratorWorkItem", pb.AbandonOrchestrationTaskRequest),
+    ActivityWorkItem: ("AbandonTaskActivityWorkItem", pb.AbandonActivityTaskRequest),
+    EntityWorkItem: ("AbandonTaskEntityWorkItem", pb.AbandonEntityTaskRequest),
+}
+
+_KINDS: dict[str, type[WorkItem]] = {
+    "orchestratorRequest": OrchestrationWorkItem,
+    "activityRequest": ActivityWorkItem,
+    "entityRequest": EntityWorkItem,
+    "entityRequestV2": EntityWorkItem,
+    "healthPing": OrchestrationWorkItem,
 }
 
 
@@ -467,6 +513,7 @@ def _request_for(profile: WorkerProfile) -> pb.GetWorkItemsRequest:
     request = pb.GetWorkItemsRequest(
         maxConcurrentOrchestrationWorkItems=profile.max_orchestrations,
         maxConcurrentActivityWorkItems=profile.max_activities,
+        maxConcurrentEntityWorkItems=profile.max_orchestrations,
         capabilities=[pb.WORKER_CAPABILITY_HISTORY_STREAMING],
     )
     if not profile.any_name:
@@ -483,6 +530,7 @@ def _request_for(profile: WorkerProfile) -> pb.GetWorkItemsRequest:
         filters.activities.extend(
             pb.ActivityFilter(name=name) for name in sorted(profile.activities)
         )
+        filters.entities.extend(pb.EntityFilter(name=name) for name in sorted(profile.entities))
     return request
 
 
@@ -502,5 +550,9 @@ def _fingerprint(profile: WorkerProfile) -> str:
     """One fingerprint of all the code of a worker: a change anywhere counts as other code."""
     if profile.any_name:
         return profile.code
-    text = "\0".join(f"{name}\1{code}" for name, code in sorted(profile.orchestrations.items()))
+    known = [
+        *sorted(profile.orchestrations.items()),
+        *((f"@{name}", code) for name, code in sorted(profile.entities.items())),
+    ]
+    text = "\0".join(f"{name}\1{code}" for name, code in known)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

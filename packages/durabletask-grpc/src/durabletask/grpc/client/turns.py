@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
 
-from durabletask.actions import CompleteOrchestration
 from durabletask.backend import ActivityWorkItem, OrchestrationWorkItem
 from durabletask.grpc.client.rewinding import turn_of
 from durabletask.grpc.convert import (
+    Requests,
     action_message,
     optional_text,
     read_events,
     read_tags,
     read_text,
+    requests_of,
 )
 from durabletask.grpc.extensions import CONTINUES, NAME, SEQUENCE, VERSION
 from durabletask.grpc.protocol import pb
-from durabletask.history import ExecutionStarted, OrchestratorStarted
-from durabletask.state import OrchestrationStatus
+from durabletask.history import EntityCaller, ExecutionStarted, OrchestratorStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from durabletask.actions import Action
     from durabletask.backend import OrchestrationResult
     from durabletask.history import HistoryEvent
-    from durabletask.state import FailureDetails
 
 __all__ = ["Ticket", "activity_item", "failed_turn", "responses", "turn_item", "turns_in"]
 
@@ -58,11 +57,10 @@ def turn_item(
     Args:
         fetched: the history, if the request says nothing about it and it was asked for.
     """
-    events = read_events(request.newEvents)
-    if not events or not isinstance(events[0], OrchestratorStarted):
-        events.insert(0, OrchestratorStarted(time.time_ns() // 1000))
     properties = request.properties
     if SEQUENCE in properties and not request.pastEvents:
+        # Our own sidecar says the numbers of requests, and nothing of executions that are over.
+        events = _events(request, Requests())
         return OrchestrationWorkItem(
             request.instanceId,
             request.executionId.value,
@@ -73,7 +71,10 @@ def turn_item(
             Ticket(completion),
             properties[CONTINUES].bool_value,
         )
-    past = read_events(request.pastEvents) if fetched is None else fetched
+    past = fetched
+    if past is None:
+        past = read_events(request.pastEvents, Requests(only_known=True))
+    events = _events(request, requests_of(past, only_known=True))
     past, events, again = turn_of(past, events)
     started = _started(past) or _started(events)
     return OrchestrationWorkItem(
@@ -87,6 +88,14 @@ def turn_item(
         # A server that says no more than the history leaves it to the number of turns to tell.
         continues=bool(past),
     )
+
+
+def _events(request: pb.OrchestratorRequest, requests: Requests) -> list[HistoryEvent]:
+    """The new events, the begin of the turn first."""
+    events = read_events(request.newEvents, requests)
+    if not events or not isinstance(events[0], OrchestratorStarted):
+        events.insert(0, OrchestratorStarted(time.time_ns() // 1000))
+    return events
 
 
 def _started(events: Iterable[HistoryEvent]) -> ExecutionStarted | None:
@@ -116,11 +125,7 @@ def responses(
     item: OrchestrationWorkItem, result: OrchestrationResult
 ) -> list[pb.OrchestratorResponse]:
     """The answer to a turn: one message, or several if it is too large for one."""
-    response = pb.OrchestratorResponse(
-        instanceId=item.instance_id,
-        completionToken=item.token.completion,
-        actions=map(action_message, (*item.token.again, *result.actions)),
-    )
+    response = _answer(item, (*item.token.again, *result.actions))
     status = result.custom_status
     if status is not UNSET:
         # The protocol has no word for "cleared"; an empty text is no JSON and so no status.
@@ -128,6 +133,18 @@ def responses(
     if response.ByteSize() <= _CHUNK or len(response.actions) < 2:
         return [response]
     return _chunked(response)
+
+
+def _answer(item: OrchestrationWorkItem, actions: Iterable[Action]) -> pb.OrchestratorResponse:
+    completion = item.token.completion
+    caller = EntityCaller(item.instance_id, item.execution_id)
+    # Some servers give executions no ids, and an answer must not be taken for that of a later one.
+    scope = f"{item.instance_id}\n{item.execution_id}\n{completion}"
+    return pb.OrchestratorResponse(
+        instanceId=item.instance_id,
+        completionToken=completion,
+        actions=[action_message(action, caller, scope) for action in actions],
+    )
 
 
 def _chunked(response: pb.OrchestratorResponse) -> list[pb.OrchestratorResponse]:
@@ -154,11 +171,6 @@ def _chunked(response: pb.OrchestratorResponse) -> list[pb.OrchestratorResponse]
     return chunks
 
 
-def failed_turn(item: OrchestrationWorkItem, failure: FailureDetails) -> pb.OrchestratorResponse:
-    """The answer to a turn whose own answer the server does not take."""
-    failed = CompleteOrchestration(OrchestrationStatus.FAILED, failure=failure)
-    return pb.OrchestratorResponse(
-        instanceId=item.instance_id,
-        completionToken=item.token.completion,
-        actions=[action_message(failed)],
-    )
+def failed_turn(item: OrchestrationWorkItem, end: OrchestrationResult) -> pb.OrchestratorResponse:
+    """The answer to a turn whose own answer the server does not take: only how it ends."""
+    return _answer(item, end.actions)

@@ -14,8 +14,10 @@ from durabletask.actions import (
     ScheduleTask,
     SendEvent,
 )
+from durabletask.grpc.convert.entity_actions import WRITE_ENTITY_ACTION, read_entity_action
 from durabletask.grpc.convert.events import add_events, read_events
 from durabletask.grpc.convert.failures import failure_message, read_failure
+from durabletask.grpc.convert.requests import Requests
 from durabletask.grpc.convert.statuses import read_status, status_number
 from durabletask.grpc.convert.values import (
     optional_text,
@@ -32,12 +34,25 @@ from durabletask.history import EventRaised
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from durabletask.history import EntityCaller
+
 __all__ = ["action_message", "read_actions"]
 
 
-def action_message(action: Action) -> pb.OrchestratorAction:
-    """An action as a message."""
-    return _WRITE[action.__class__](action)
+def action_message(
+    action: Action, caller: EntityCaller | None = None, scope: str = ""
+) -> pb.OrchestratorAction:
+    """An action as a message.
+
+    Args:
+        caller: whose action it is; entities are told.
+        scope: what sets our texts for requests to entities apart from those of everybody else.
+    """
+    kind = action.__class__
+    if kind in WRITE_ENTITY_ACTION:
+        sent = WRITE_ENTITY_ACTION[kind](action, caller, scope)
+        return pb.OrchestratorAction(id=action.task_id, sendEntityMessage=sent)  # type: ignore[union-attr]
+    return _WRITE[kind](action)
 
 
 def _schedule_task(action: ScheduleTask) -> pb.OrchestratorAction:
@@ -116,21 +131,30 @@ _WRITE: dict[type, Callable[[Any], pb.OrchestratorAction]] = {
 }
 
 
-def read_actions(messages: Iterable[pb.OrchestratorAction]) -> list[Action]:
+def read_actions(
+    messages: Iterable[pb.OrchestratorAction], requests: Requests | None = None
+) -> list[Action]:
     """The actions of these messages.
 
     A child is marked as retried: SDKs repeat the id of a finished child to try it again, and the
     protocol does not say that they do.
 
+    Args:
+        requests: what the execution has asked entities for before.
+
     Raises:
         ValueError: an action is of a kind that this server cannot carry out.
         InvalidRequestError: an instant or a status is none.
     """
-    return [_read(message) for message in messages]
+    if requests is None:
+        requests = Requests()
+    return [_read(message, requests) for message in messages]
 
 
-def _read(message: pb.OrchestratorAction) -> Action:
+def _read(message: pb.OrchestratorAction, requests: Requests) -> Action:
     kind = message.WhichOneof("orchestratorActionType")
+    if kind == "sendEntityMessage":
+        return read_entity_action(message.id, message.sendEntityMessage, requests)
     read = _READ.get(kind or "")
     if read is None:
         raise ValueError(f"the action {kind!r} cannot be carried out by this server")

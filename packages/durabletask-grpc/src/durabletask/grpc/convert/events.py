@@ -1,15 +1,23 @@
 """History events as messages and back, by table.
 
 An event of ours carries no time: it happened in the turn whose ``OrchestratorStarted`` precedes
-it, so that is the time its message shows. Entity events, and the kinds that say nothing to an
-orchestrator, have no counterpart here: reading leaves them out.
+it, so that is the time its message shows. The kinds that say nothing to an orchestrator have no
+counterpart here: reading leaves them out.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from durabletask.grpc.convert.entity_events import (
+    NAMED_EVENTS,
+    READ_ENTITY_EVENT,
+    WRITE_ENTITY_EVENT,
+)
 from durabletask.grpc.convert.failures import failure_message, read_failure
+from durabletask.grpc.convert.requests import Requests, request_text
 from durabletask.grpc.convert.statuses import read_status, status_number
 from durabletask.grpc.convert.values import (
     optional_text,
@@ -23,6 +31,8 @@ from durabletask.grpc.extensions import FORMER, PATCH
 from durabletask.grpc.protocol import pb
 from durabletask.history import (
     ContinuedAsNew,
+    EntityLockRequested,
+    EntityOperationCalled,
     EventRaised,
     EventSent,
     ExecutionCompleted,
@@ -48,7 +58,7 @@ from durabletask.state import OrchestrationStatus, ParentInstance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["add_events", "read_events"]
+__all__ = ["add_events", "plain_events", "read_events", "requests_of"]
 
 _RECEIVED = -1
 """The event id of everything that was not asked for by the orchestrator."""
@@ -231,20 +241,32 @@ _WRITE: dict[type, Callable[[pb.HistoryEvent, Any], None]] = {
     ExecutionCompleted: _write_completed,
     ContinuedAsNew: _write_continued,
     ExecutionRewound: _write_rewound,
+    **WRITE_ENTITY_EVENT,
 }
 
 
 # --- from the wire -----------------------------------------------------------------------------
 
 
-def read_events(messages: Iterable[pb.HistoryEvent]) -> list[HistoryEvent]:
-    """The events of these messages, without those that have no counterpart."""
+def read_events(
+    messages: Iterable[pb.HistoryEvent], requests: Requests | None = None
+) -> list[HistoryEvent]:
+    """The events of these messages, without those that have no counterpart.
+
+    Args:
+        requests: what entities were asked for before, to which that of these events is added.
+    """
+    if requests is None:
+        requests = Requests()
     events: list[HistoryEvent] = []
     for message in messages:
         kind = message.WhichOneof("eventType")
-        read = _READ.get(kind) if kind is not None else None
-        if read is not None:
-            events.append(read(message, getattr(message, kind or "")))
+        if kind in _READ:
+            events.append(_READ[kind](message, getattr(message, kind)))
+        elif kind in READ_ENTITY_EVENT:
+            event = READ_ENTITY_EVENT[kind](message, getattr(message, kind), requests)
+            if event is not None:
+                events.append(event)
     return events
 
 
@@ -335,3 +357,25 @@ _READ: dict[str, Callable[[pb.HistoryEvent, Any], HistoryEvent]] = {
     "eventSent": _read_event_sent,
     "eventRaised": lambda m, e: EventRaised(e.name, read_text(e, "input")),
 }
+
+
+# --- what entities were asked for --------------------------------------------------------------
+
+
+def requests_of(history: Iterable[HistoryEvent], *, only_known: bool = False) -> Requests:
+    """What an execution with this history has asked entities for; ``only_known`` as there."""
+    requests = Requests(only_known=only_known)
+    for event in history:
+        if isinstance(event, (EntityOperationCalled, EntityLockRequested)):
+            requests.note(event.request_id or request_text(event.task_id), event.task_id)
+    return requests
+
+
+def plain_events(events: Iterable[HistoryEvent]) -> list[HistoryEvent]:
+    """The events for a worker of ours, which goes by the numbers, whoever made the turns before."""
+    return [
+        msgspec.structs.replace(event, request_id=None)
+        if isinstance(event, NAMED_EVENTS) and event.request_id is not None
+        else event
+        for event in events
+    ]

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rbatches.proto\x12\x0b\x64urabletask\"\x19\n\x06Packed\x12\x0f\n\x07message\x18\x01 \x01(\x0c\"\x1a\n\tWorkItems\x12\r\n\x05items\x18\x01 \x03(\x0c\"-\n\x08Outcomes\x12\r\n\x05turns\x18\x01 \x03(\x0c\x12\x12\n\nactivities\x18\x02 \x03(\x0c\"\t\n\x07Receipt\"\x1a\n\x06Starts\x12\x10\n\x08requests\x18\x01 \x03(\x0c\"\x1f\n\x07\x41waited\x12\x14\n\x0cinstance_ids\x18\x01 \x03(\t\"/\n\x07\x41nswers\x12$\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x13.durabletask.Answer\"N\n\x06\x41nswer\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07\x64\x65tails\x18\x03 \x01(\t\x12\x10\n\x08response\x18\x04 \x01(\x0c\x32\x82\x02\n\x07\x42\x61tches\x12=\n\x0cGetWorkItems\x12\x13.durabletask.Packed\x1a\x16.durabletask.WorkItems0\x01\x12\x37\n\x08\x43omplete\x12\x15.durabletask.Outcomes\x1a\x14.durabletask.Receipt\x12;\n\x0eStartInstances\x12\x13.durabletask.Starts\x1a\x14.durabletask.Answers\x12\x42\n\x12WaitForCompletions\x12\x14.durabletask.Awaited\x1a\x14.durabletask.Answers0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rbatches.proto\x12\x0b\x64urabletask\"\x19\n\x06Packed\x12\x0f\n\x07message\x18\x01 \x01(\x0c\"\x1a\n\tWorkItems\x12\r\n\x05items\x18\x01 \x03(\x0c\"?\n\x08Outcomes\x12\r\n\x05turns\x18\x01 \x03(\x0c\x12\x12\n\nactivities\x18\x02 \x03(\x0c\x12\x10\n\x08\x65ntities\x18\x03 \x03(\x0c\"\t\n\x07Receipt\"\x1a\n\x06Starts\x12\x10\n\x08requests\x18\x01 \x03(\x0c\"\x1f\n\x07\x41waited\x12\x14\n\x0cinstance_ids\x18\x01 \x03(\t\"/\n\x07\x41nswers\x12$\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x13.durabletask.Answer\"N\n\x06\x41nswer\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07\x64\x65tails\x18\x03 \x01(\t\x12\x10\n\x08response\x18\x04 \x01(\x0c\x32\x82\x02\n\x07\x42\x61tches\x12=\n\x0cGetWorkItems\x12\x13.durabletask.Packed\x1a\x16.durabletask.WorkItems0\x01\x12\x37\n\x08\x43omplete\x12\x15.durabletask.Outcomes\x1a\x14.durabletask.Receipt\x12;\n\x0eStartInstances\x12\x13.durabletask.Starts\x1a\x14.durabletask.Answers\x12\x42\n\x12WaitForCompletions\x12\x14.durabletask.Awaited\x1a\x14.durabletask.Answers0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,17 +36,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKITEMS']._serialized_start=57
   _globals['_WORKITEMS']._serialized_end=83
   _globals['_OUTCOMES']._serialized_start=85
-  _globals['_OUTCOMES']._serialized_end=130
-  _globals['_RECEIPT']._serialized_start=132
-  _globals['_RECEIPT']._serialized_end=141
-  _globals['_STARTS']._serialized_start=143
-  _globals['_STARTS']._serialized_end=169
-  _globals['_AWAITED']._serialized_start=171
-  _globals['_AWAITED']._serialized_end=202
-  _globals['_ANSWERS']._serialized_start=204
-  _globals['_ANSWERS']._serialized_end=251
-  _globals['_ANSWER']._serialized_start=253
-  _globals['_ANSWER']._serialized_end=331
-  _globals['_BATCHES']._serialized_start=334
-  _globals['_BATCHES']._serialized_end=592
+  _globals['_OUTCOMES']._serialized_end=148
+  _globals['_RECEIPT']._serialized_start=150
+  _globals['_RECEIPT']._serialized_end=159
+  _globals['_STARTS']._serialized_start=161
+  _globals['_STARTS']._serialized_end=187
+  _globals['_AWAITED']._serialized_start=189
+  _globals['_AWAITED']._serialized_end=220
+  _globals['_ANSWERS']._serialized_start=222
+  _globals['_ANSWERS']._serialized_end=269
+  _globals['_ANSWER']._serialized_start=271
+  _globals['_ANSWER']._serialized_end=349
+  _globals['_BATCHES']._serialized_start=352
+  _globals['_BATCHES']._serialized_end=610
 # @@protoc_insertion_point(module_scope)

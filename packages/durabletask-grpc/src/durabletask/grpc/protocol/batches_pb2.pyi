@@ -19,12 +19,14 @@ class WorkItems(_message.Message):
     def __init__(self, items: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Outcomes(_message.Message):
-    __slots__ = ("turns", "activities")
+    __slots__ = ("turns", "activities", "entities")
     TURNS_FIELD_NUMBER: _ClassVar[int]
     ACTIVITIES_FIELD_NUMBER: _ClassVar[int]
+    ENTITIES_FIELD_NUMBER: _ClassVar[int]
     turns: _containers.RepeatedScalarFieldContainer[bytes]
     activities: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, turns: _Optional[_Iterable[bytes]] = ..., activities: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    entities: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, turns: _Optional[_Iterable[bytes]] = ..., activities: _Optional[_Iterable[bytes]] = ..., entities: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Receipt(_message.Message):
     __slots__ = ()

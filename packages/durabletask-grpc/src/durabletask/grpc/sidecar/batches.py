@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from durabletask.grpc.protocol import batches, pb
 from durabletask.grpc.sidecar.many import start_instances, wait_for_completions
-from durabletask.grpc.sidecar.work import complete_activity, complete_turn, work_items
+from durabletask.grpc.sidecar.work import (
+    complete_activity,
+    complete_entity,
+    complete_turn,
+    work_items,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -42,11 +47,14 @@ async def _complete(call: Call, request: batches.Outcomes) -> batches.Receipt:
     """Take all of them; if one cannot be read, none, and the worker sends each by itself."""
     turns = [pb.OrchestratorResponse.FromString(packed) for packed in request.turns]
     activities = [pb.ActivityResponse.FromString(packed) for packed in request.activities]
+    entities = [pb.EntityBatchResult.FromString(packed) for packed in request.entities]
     desk = call.hub.desk
     for turn in turns:
         complete_turn(desk, turn)
     for activity in activities:
         complete_activity(desk, activity)
+    for entity in entities:
+        complete_entity(desk, entity)
     return batches.Receipt()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.backend import OrchestrationWorkItem
+from durabletask.backend import ActivityWorkItem, EntityResult, EntityWorkItem
+from durabletask.grpc.convert import Requests, remaining
 
 if TYPE_CHECKING:
     from durabletask.backend import WorkItem, WorkItemSource
@@ -23,18 +24,30 @@ class Delivery:
         token: its completion token once it was sent.
         with_history: the worker asked for the item again with its history.
         actions: those of a response that comes in chunks, so far.
+        requests: what the execution has asked entities for, if its history was sent along.
+        done: the operations of an entity that have been run, if that is not all.
     """
 
-    __slots__ = ("actions", "is_turn", "item", "owner", "stream", "token", "with_history")
+    __slots__ = (
+        "actions",
+        "done",
+        "item",
+        "owner",
+        "requests",
+        "stream",
+        "token",
+        "with_history",
+    )
 
     def __init__(self, item: WorkItem, owner: WorkStream) -> None:
         self.item = item
         self.owner = owner
-        self.is_turn = isinstance(item, OrchestrationWorkItem)
         self.stream: WorkStream | None = None
         self.token = ""
         self.with_history = False
         self.actions: list[pb.OrchestratorAction] = []
+        self.requests = Requests()
+        self.done: EntityResult | None = None
 
     @property
     def source(self) -> WorkItemSource:
@@ -45,6 +58,13 @@ class Delivery:
     def key(self) -> tuple[str, int]:
         """The same for every handing out of the same piece of work."""
         item = self.item
-        if isinstance(item, OrchestrationWorkItem):
-            return item.instance_id, 0
-        return item.execution_id, item.task_id
+        if isinstance(item, ActivityWorkItem):
+            return item.execution_id, item.task_id
+        return item.instance_id, 0
+
+    @property
+    def rest(self) -> EntityWorkItem:
+        """Of an entity's operations, those that have not been run."""
+        item, done = self.item, self.done
+        assert isinstance(item, EntityWorkItem)
+        return item if done is None else remaining(item, len(done.results), done.state)

@@ -8,13 +8,13 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from durabletask.backend import OrchestrationWorkItem
+from durabletask.backend import ActivityWorkItem, EntityWorkItem, OrchestrationWorkItem
 from durabletask.engine import result_of_termination
 from durabletask.grpc.sidecar.delivery import Delivery
 from durabletask.grpc.sidecar.traces import Traces
 
 if TYPE_CHECKING:
-    from durabletask.backend import WorkItem
+    from durabletask.backend import Capabilities, WorkItem
     from durabletask.grpc.sidecar.options import SidecarOptions
     from durabletask.grpc.sidecar.stream import WorkStream
 
@@ -38,11 +38,13 @@ class Desk:
     Attributes:
         traces: the trace contexts of the hub.
         largest_payload: bytes that the backend takes.
+        has_entities: whether the backend has entities.
     """
 
-    def __init__(self, options: SidecarOptions, largest_payload: int) -> None:
+    def __init__(self, options: SidecarOptions, capabilities: Capabilities) -> None:
         self.traces = Traces()
-        self.largest_payload = largest_payload
+        self.largest_payload = capabilities.max_payload_bytes
+        self.has_entities = capabilities.entities
         self._options = options
         self._streams: list[WorkStream] = []
         self._out: dict[str, Delivery] = {}
@@ -84,7 +86,7 @@ class Desk:
             stream.end()
 
     def leave(self, stream: WorkStream) -> None:
-        """A stream has ended or was lost: its turns go to others at once.
+        """A stream has ended or was lost: its turns, of entities too, go to others at once.
 
         Its activities may still be completed for a while by a worker that only lost its
         connection; then they go to others too.
@@ -96,7 +98,7 @@ class Desk:
         for delivery in [*self._out.values()]:
             if delivery.stream is not stream:
                 continue
-            if isinstance(delivery.item, OrchestrationWorkItem):
+            if not isinstance(delivery.item, ActivityWorkItem):
                 self._forget(delivery)
                 self._strike(delivery, delivery.item)
             elif delivery.owner is not stream:
@@ -112,7 +114,7 @@ class Desk:
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
 
-    def _strike(self, delivery: Delivery, item: OrchestrationWorkItem) -> None:
+    def _strike(self, delivery: Delivery, item: OrchestrationWorkItem | EntityWorkItem) -> None:
         """**failure-poison** A turn was out on a stream that was lost: perhaps it killed it."""
         strikes = self._strikes.pop(item.instance_id, 0) + 1
         if strikes < self._options.poison_after:
@@ -173,7 +175,7 @@ class Desk:
         """Note that an item is being sent; returns its completion token."""
         delivery.token = f"{self._prefix}.{next(self._numbers):x}"
         self._out[delivery.token] = delivery
-        if delivery.is_turn:
+        if isinstance(delivery.item, OrchestrationWorkItem):
             self._turns[delivery.item.instance_id] = delivery
         return delivery.token
 
@@ -204,8 +206,8 @@ class Desk:
         self._forget(delivery)
         if self._refusals:
             self._refusals.pop(delivery.key, None)
-        if self._strikes and delivery.is_turn:
-            self._strikes.pop(delivery.key[0], None)
+        if self._strikes and not isinstance(delivery.item, ActivityWorkItem):
+            self._strikes.pop(delivery.item.instance_id, None)
         return delivery
 
     def abandon(self, token: str, delay: float, *, draining: bool) -> None:
@@ -222,7 +224,7 @@ class Desk:
         delivery.source.abandon(delivery.item, delay)
 
     def send_again(self, delivery: Delivery) -> None:
-        """The worker wants the same turn once more, with its history."""
+        """The worker wants the same item once more, or what is left of it: with all it needs."""
         stream = delivery.stream
         self._forget(delivery)
         delivery.with_history = True

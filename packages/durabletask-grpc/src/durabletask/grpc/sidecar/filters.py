@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.backend import OrchestrationWorkItem
+from durabletask.backend import EntityWorkItem, OrchestrationWorkItem
 from durabletask.versions import VersionRule, compare_versions
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ __all__ = ["WorkItemFilter"]
 _Versions = dict[str, frozenset[str]]
 """Name to the versions taken; an empty set takes all."""
 
+_TELLS_BY_LIMIT = "durabletask-java/"
+"""A library that states a limit for entities exactly if some are registered."""
+
 
 class WorkItemFilter:
     """The names and versions of a GetWorkItems request; without filters it takes everything.
@@ -28,15 +31,31 @@ class WorkItemFilter:
 
     Args:
         told: the rule that a worker of ours has told besides.
+        agent: how the caller names its library.
 
     Attributes:
+        is_open: there are no filters.
+        orchestrations, activities: names of the filters, to their versions.
+        entities: names of the filters, in lower case.
+        takes_any_entity: without filters, a worker gets entities too, but for one whose library
+            tells by the limit that it has none.
         rule: for the worker's source, so that it leaves to others what is not taken here; None if
             the filters are not one rule for all names.
     """
 
-    def __init__(self, request: pb.GetWorkItemsRequest, told: VersionRule | None = None) -> None:
+    def __init__(
+        self,
+        request: pb.GetWorkItemsRequest,
+        told: VersionRule | None = None,
+        agent: str = "",
+    ) -> None:
         self.is_open = not request.HasField("workItemFilters")
         filters = request.workItemFilters
+        tells = agent.startswith(_TELLS_BY_LIMIT)
+        self.takes_any_entity = self.is_open and not (
+            tells and not request.maxConcurrentEntityWorkItems
+        )
+        self.entities = frozenset(entry.name.lower() for entry in filters.entities)
         self.orchestrations = _versions(filters.orchestrations)
         self.activities = _versions(filters.activities)
         self.rule = told or self._strict_rule()
@@ -52,6 +71,8 @@ class WorkItemFilter:
 
     def accepts(self, item: WorkItem) -> bool:
         """Whether the worker takes this item."""
+        if isinstance(item, EntityWorkItem):
+            return self.takes_any_entity or item.name in self.entities
         if isinstance(item, OrchestrationWorkItem):
             if self.rule is not None and not self.rule.takes(item.version):
                 return False

@@ -84,7 +84,7 @@ class Hubs:
                 except BackendUrlError as error:
                     raise UnknownHubError(str(error)) from None
                 await backend.open()
-                desk = Desk(self._options, backend.capabilities.max_payload_bytes)
+                desk = Desk(self._options, backend.capabilities)
                 hub = self._hubs[name] = ServedHub(backend, desk)
         return hub
 

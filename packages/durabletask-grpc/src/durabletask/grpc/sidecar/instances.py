@@ -183,11 +183,5 @@ INSTANCE_CALLS: dict[str, Unary] = {
     "RestartInstance": _restart,
     "CreateTaskHub": _create_hub,
     "DeleteTaskHub": _unimplemented("delete task hubs: purge their instances"),
-    "SignalEntity": _unimplemented("serve entities"),
-    "GetEntity": _unimplemented("serve entities"),
-    "QueryEntities": _unimplemented("serve entities"),
-    "CleanEntityStorage": _unimplemented("serve entities"),
-    "CompleteEntityTask": _unimplemented("serve entities"),
-    "AbandonTaskEntityWorkItem": _unimplemented("serve entities"),
 }
 """Every rpc about one instance, about hubs, and those that are not served."""

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.backend import ActivityWorkItem, OrchestrationWorkItem
-from durabletask.grpc.convert import add_events, text_value
+from durabletask.backend import ActivityWorkItem, EntityWorkItem, OrchestrationWorkItem
+from durabletask.grpc.convert import (
+    add_events,
+    entity_request,
+    operation_batch,
+    plain_events,
+    requests_of,
+    text_value,
+)
 from durabletask.grpc.extensions import CONTINUES, NAME, SEQUENCE, VERSION
 from durabletask.grpc.protocol import pb
 
@@ -14,6 +21,7 @@ if TYPE_CHECKING:
 
     from durabletask.grpc.sidecar.delivery import Delivery
     from durabletask.grpc.sidecar.desk import Desk
+    from durabletask.history import HistoryEvent
 
 __all__ = ["item_messages"]
 
@@ -34,6 +42,8 @@ async def item_messages(deliveries: Sequence[Delivery], desk: Desk) -> list[pb.W
         if isinstance(item, ActivityWorkItem):
             messages.append(pb.WorkItem(activityRequest=_activity(item)))
             desk.traces.put_in_activity(messages[-1].activityRequest)
+        elif isinstance(item, EntityWorkItem):
+            messages.append(_operations(delivery))
         elif delivery in histories and not histories[delivery].pastEvents:
             desk.drop(delivery)
             continue
@@ -56,15 +66,22 @@ async def _histories(
         items = [one.item for one in group if isinstance(one.item, OrchestrationWorkItem)]
         for delivery, events in zip(group, await source.load_history(items), strict=True):
             turns[delivery] = turn = pb.OrchestratorRequest()
-            add_events(turn.pastEvents, events)
+            add_events(turn.pastEvents, _as_told(events, delivery))
+            delivery.requests = requests_of(events)
     return turns
+
+
+def _as_told(events: list[HistoryEvent], delivery: Delivery) -> list[HistoryEvent]:
+    """The events as the worker wants them."""
+    is_ours = delivery.stream is not None and delivery.stream.is_ours
+    return plain_events(events) if is_ours else events
 
 
 def _needs_history(delivery: Delivery) -> bool:
     item, stream = delivery.item, delivery.stream
     if not isinstance(item, OrchestrationWorkItem) or not item.sequence or stream is None:
         return False
-    return delivery.with_history or not (stream.sticky and stream.streams_history)
+    return delivery.with_history or not (stream.is_ours and stream.streams_history)
 
 
 def _fill(
@@ -73,7 +90,7 @@ def _fill(
     stream = delivery.stream
     turn.instanceId = item.instance_id
     turn.executionId.value = item.execution_id
-    add_events(turn.newEvents, item.events)
+    add_events(turn.newEvents, _as_told(item.events, delivery))
     if item.sequence and stream is not None and stream.streams_history:
         if not delivery.with_history and turn.ByteSize() > _INLINE:
             turn.ClearField("pastEvents")
@@ -99,3 +116,10 @@ def _activity(item: ActivityWorkItem) -> pb.ActivityRequest:
         taskId=item.task_id,
         tags=item.tags,
     )
+
+
+def _operations(delivery: Delivery) -> pb.WorkItem:
+    """Operations of an entity. Every SDK reads the older form; ours wants what the other adds."""
+    if delivery.stream is not None and delivery.stream.is_ours:
+        return pb.WorkItem(entityRequestV2=entity_request(delivery.rest))
+    return pb.WorkItem(entityRequest=operation_batch(delivery.rest))

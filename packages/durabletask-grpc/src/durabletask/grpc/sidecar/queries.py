@@ -8,7 +8,13 @@ import msgspec
 from google.protobuf.wrappers_pb2 import BoolValue
 
 from durabletask.errors import InvalidRequestError
-from durabletask.grpc.convert import read_query, read_statuses, state_message, text_value
+from durabletask.grpc.convert import (
+    plain_events,
+    read_query,
+    read_statuses,
+    state_message,
+    text_value,
+)
 from durabletask.grpc.extensions import QUERY
 from durabletask.grpc.protocol import pb
 from durabletask.grpc.sidecar.chunks import history_chunks
@@ -131,6 +137,8 @@ async def stream_history(
         if delivery is None:
             return  # lost meanwhile: the worker's answer would change nothing
         [events] = await delivery.source.load_history([delivery.item])  # type: ignore[list-item]
+        if delivery.stream is not None and delivery.stream.is_ours:
+            events = plain_events(events)
     else:
         events = await call.hub.backend.get_history(request.instanceId)
     for chunk in history_chunks(events):

@@ -17,6 +17,7 @@ from durabletask.errors import BackendClosedError, BackendUnavailableError, Conf
 from durabletask.grpc.protocol import BATCH_METHODS, BATCH_SERVICE, METHODS, SERVICE
 from durabletask.grpc.sidecar.batches import BATCH_CALLS, BATCH_STREAMS
 from durabletask.grpc.sidecar.calls import Door, Streaming, generic_handler
+from durabletask.grpc.sidecar.entities import ENTITY_CALLS
 from durabletask.grpc.sidecar.hubs import DEFAULT_TASK_HUB, Hubs, backend_of_url
 from durabletask.grpc.sidecar.instances import INSTANCE_CALLS
 from durabletask.grpc.sidecar.options import SidecarOptions
@@ -169,7 +170,7 @@ class Sidecar:
         await asyncio.shield(self.stop())
 
 
-_UNARY = {**INSTANCE_CALLS, **QUERY_CALLS, **WORK_CALLS}
+_UNARY = {**INSTANCE_CALLS, **QUERY_CALLS, **ENTITY_CALLS, **WORK_CALLS}
 _STREAMS: dict[str, Streaming] = {
     "GetWorkItems": get_work_items,
     "StreamInstanceHistory": stream_history,

@@ -6,8 +6,10 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from durabletask.backend import ActivityWorkItem, EntityWorkItem, OrchestrationWorkItem
+
 if TYPE_CHECKING:
-    from durabletask.backend import WorkItemSource
+    from durabletask.backend import WorkItem, WorkItemSource
     from durabletask.grpc.sidecar.delivery import Delivery
     from durabletask.grpc.sidecar.filters import WorkItemFilter
 
@@ -20,7 +22,8 @@ class WorkStream:
     Attributes:
         source: the worker's own source; what others refuse may come from another one.
         filter: what the worker takes.
-        sticky: the worker keeps orchestrations between turns and asks for history only if not.
+        is_ours: the worker is of this library. It keeps orchestrations between turns and asks for
+            history only if not, and takes the numbers of requests for what they say.
         streams_history: the worker can fetch long histories itself.
         is_open: items may still be sent.
     """
@@ -32,17 +35,24 @@ class WorkStream:
         *,
         max_turns: int,
         max_activities: int,
-        sticky: bool,
+        max_entities: int,
+        is_ours: bool,
         streams_history: bool,
     ) -> None:
         self.source = source
         self.filter = filter
-        self.sticky = sticky
+        self.is_ours = is_ours
         self.streams_history = streams_history
         self.is_open = True
-        self._limits = {True: max_turns, False: max_activities}
-        self._out = {True: 0, False: 0}
-        self._pending: dict[bool, deque[Delivery]] = {True: deque(), False: deque()}
+        self._limits: dict[type[WorkItem], int] = {
+            OrchestrationWorkItem: max_turns,
+            EntityWorkItem: max_entities,
+            ActivityWorkItem: max_activities,
+        }
+        self._out = dict.fromkeys(self._limits, 0)
+        self._pending: dict[type[WorkItem], deque[Delivery]] = {
+            kind: deque() for kind in self._limits
+        }
         self._wake: asyncio.Future[None] | None = None
         self._ended = False
 
@@ -58,13 +68,14 @@ class WorkStream:
     def put(self, delivery: Delivery) -> None:
         """Send an item as soon as the limits allow."""
         delivery.stream = self
-        self._pending[delivery.is_turn].append(delivery)
+        self._pending[type(delivery.item)].append(delivery)
         self._notify()
 
     def came_back(self, delivery: Delivery) -> None:
         """An item that was sent is no longer out."""
-        self._out[delivery.is_turn] -= 1
-        if self._pending[delivery.is_turn]:
+        kind = type(delivery.item)
+        self._out[kind] -= 1
+        if self._pending[kind]:
             self._notify()
 
     def end(self) -> None:
@@ -75,7 +86,7 @@ class WorkStream:
     def close(self) -> list[Delivery]:
         """Send no more; returns what was waiting to be sent."""
         self.is_open = False
-        waiting = [*self._pending[True], *self._pending[False]]
+        waiting = [delivery for pending in self._pending.values() for delivery in pending]
         for pending in self._pending.values():
             pending.clear()
         return waiting
@@ -95,12 +106,12 @@ class WorkStream:
 
     def _take(self) -> list[Delivery]:
         ready: list[Delivery] = []
-        for is_turn, pending in self._pending.items():
-            room = self._limits[is_turn] - self._out[is_turn]
+        for kind, pending in self._pending.items():
+            room = self._limits[kind] - self._out[kind]
             while pending and room > 0:
                 ready.append(pending.popleft())
                 room -= 1
-                self._out[is_turn] += 1
+                self._out[kind] += 1
         return ready
 
     def _notify(self) -> None:

@@ -364,8 +364,7 @@ class EntitySuite(EntityFixtures):
             removed += await hub.client.clean_entity_storage()
             return removed == 2
 
-        if hub.backend.capabilities.name not in ("grpc", "azuremanaged"):
-            await eventually(both, "the two blank entities are removed")
+        await eventually(both, "the two blank entities are removed")
         assert await hub.client.clean_entity_storage() == 0
         assert await hub.entity(EntityId("counter", "kept")) == 1
         await hub.work(call, Counter)

@@ -203,16 +203,12 @@ class StoreWorkItemSource(WorkItemSource):
         self, item: OrchestrationWorkItem, result: OrchestrationResult
     ) -> None:
         instance = self._returned_turn(item)
-        if instance is not None:
-            self._complete(instance, item, result)
-
-    def _complete(
-        self, instance: OwnedInstance, item: OrchestrationWorkItem, result: OrchestrationResult
-    ) -> None:
+        if instance is None:
+            return
         outcome = apply_actions(item.events, result.actions)
-        if outcome.ended and instance.locks is None:
+        if instance.locks is None and outcome.ended:
             # An execution that was begun elsewhere ends without its history having been read.
-            self._intake.find_locks(instance, lambda: self._complete(instance, item, result))
+            self._intake.find_locks(instance, lambda: self._complete_again(item, result))
             return
         try:
             chunk = encode_chunk(outcome.events)
@@ -253,6 +249,10 @@ class StoreWorkItemSource(WorkItemSource):
         if outcome.completion is not None and instance.parent is not None:
             self.send([parent_message(instance, instance.parent, outcome.completion)])
         self.lane.kick()
+
+    def _complete_again(self, item: OrchestrationWorkItem, result: OrchestrationResult) -> None:
+        self._turns_out += 1
+        self.complete_orchestration(item, result)
 
     def _ask_entities(self, instance: OwnedInstance, outcome: TurnOutcome) -> None:
         """Send what the turn asks of entities, and give up all locks if the execution ends."""
@@ -537,9 +537,7 @@ class StoreWorkItemSource(WorkItemSource):
 
     def conclude(self, instance: OwnedInstance, result: OrchestrationResult) -> None:
         """End an instance that no code here can run, in a turn without user code."""
-        item = self._turn_item(instance, self.now())
-        self._turns_out += 1
-        self.complete_orchestration(item, result)
+        self._complete_again(self._turn_item(instance, self.now()), result)
 
     # --- lane owner ----------------------------------------------------------------------------
 

@@ -153,21 +153,25 @@ class StoreWorkItemSource(WorkItemSource):
             room = min(self.profile.max_orchestrations - self._turns_out, _BURST)
             now = self._hub.store.now()
             pulled = ready.pull(room, is_busy=bool(activities))
-            for instance in pulled:
-                if instance.entity is None:
-                    items.append(self._turn_item(instance, now))
-                else:
-                    entity = self.entities.begin(instance, now)
-                    if entity.operations:
-                        items.append(entity)
-                    else:  # locks change hands without any code
-                        self.entities.complete(instance, entity, EntityResult([], [], entity.state))
+            items += [self._turn_item(one, now) for one in pulled if one.entity is None]
+            if len(items) < len(pulled):
+                items += self._entity_items([one for one in pulled if one.entity is not None], now)
             self._turns_out += len(items)
         if activities:
             room = min(len(activities), self.profile.max_activities - self._activities_out, _BURST)
             if room > 0:
                 items += [activities.popleft() for _ in range(room)]
                 self._activities_out += room
+        return items
+
+    def _entity_items(self, instances: list[OwnedInstance], now: int) -> list[WorkItem]:
+        items: list[WorkItem] = []
+        for instance in instances:
+            item = self.entities.begin(instance, now)
+            if item.operations:
+                items.append(item)
+            else:  # locks change hands without any code
+                self.entities.complete(instance, item, EntityResult([], [], item.state))
         return items
 
     def _turn_item(self, instance: OwnedInstance, now: int) -> OrchestrationWorkItem:

@@ -178,16 +178,34 @@ class _Machine(RuleBasedStateMachine):
         name = next(iter(self._names))
         new = instance(instance_id, name=name, owned=owned, version=version)
         result = self._run(lane.commit(creates=[new]))
+        self._created(instance_id, result, lane.key.lane_id if owned else None, version)
+
+    def _created(
+        self, instance_id: str, result: CommitResult, owner: int | None, version: str | None
+    ) -> None:
         taken = instance_id in self._model.instances
         assert result.refused == (frozenset({0}) if taken else frozenset())
         if not taken:
-            owner = lane.key.lane_id if owned else None
             self._model.instances[instance_id] = ModelInstance(instance_id, owner, version)
+
+    @precondition(lambda self: self._lanes)
+    @rule(pick=_picks, other=_picks, owned=st.booleans())
+    def summon(self, pick: int, other: int, owned: bool) -> None:
+        """Who sends may create the receiver if need be, and then it is there."""
+        lane, known = self._lane(pick), self._any(other)
+        instance_id = known if known in self._model.instances else self._next("order")
+        new = instance(instance_id, name=next(iter(self._names)), owned=owned)
+        sent = Message(instance_id, self._next("message").encode())
+        result = self._run(lane.commit(creates=[new], messages=[sent]))
+        assert not result.missing
+        self._created(instance_id, result, lane.key.lane_id if owned else None, None)
+        self._model.deliver(instance_id, sent.body, None)
 
     @precondition(lambda self: self._owned(0))
     @rule(
         pick=_picks,
         consume=st.integers(0, 3),
+        status=st.sampled_from(["RUNNING", "PENDING"]),
         busy=st.booleans(),
         end=st.sampled_from([None, None, None, "finish", "continue"]),
         sends=st.lists(_picks, max_size=2),
@@ -199,6 +217,7 @@ class _Machine(RuleBasedStateMachine):
         self,
         pick: int,
         consume: int,
+        status: str,
         busy: bool,
         end: str | None,
         sends: list[int],
@@ -213,7 +232,8 @@ class _Machine(RuleBasedStateMachine):
         lane, row = owned
         held = self._inbox(lane, row)[:consume]
         chunk = self._next("chunk").encode()
-        made = self._made(row, chunk, held, busy, end, version)
+        update = InstanceUpdate(status=status, busy=busy)
+        made = self._made(row, chunk, held, update, end, version)
         messages = [self._message(target) for target in sends]
         rows = [
             activity(
@@ -228,7 +248,9 @@ class _Machine(RuleBasedStateMachine):
         result = self._settle(lane, batch, doubt)
         if result is None:
             return
-        self._model.take_turn(row, chunk, len(held), busy=busy, end=end, version=version)
+        self._model.take_turn(
+            row, chunk, len(held), status=status, busy=busy, end=end, version=version
+        )
         missing = {
             n
             for n, sent in enumerate(messages)
@@ -245,7 +267,7 @@ class _Machine(RuleBasedStateMachine):
         row: ModelInstance,
         chunk: bytes,
         held: list[int],
-        busy: bool,
+        update: InstanceUpdate,
         end: str | None,
         version: str | None,
     ) -> Turn:
@@ -266,7 +288,6 @@ class _Machine(RuleBasedStateMachine):
                 carryover=b"carried over",
             )
             return self._turn(row, chunk=chunk, consumed=held, next=following)
-        update = InstanceUpdate(status="RUNNING", busy=busy)
         return self._turn(row, chunk=chunk, consumed=held, update=update)
 
     def _settle(self, lane: LaneDriver, batch: Batch, doubt: str | None) -> CommitResult | None:
@@ -483,6 +504,14 @@ class _Machine(RuleBasedStateMachine):
         instance_id = self._any(other)
         deleted = self._run(self._store.purge_instances([instance_id], recursive=False))
         assert deleted == self._model.purge(instance_id)
+
+    @precondition(lambda self: self._store.capabilities.entities)
+    @rule(picks=st.lists(_picks, max_size=6))
+    def purge_idle(self, picks: list[int]) -> None:
+        ids = {self._any(pick) for pick in picks}
+        deleted = self._run(self._store.purge_idle(sorted(ids)))
+        assert deleted == self._model.purge_idle(ids)
+        self._agree()
 
     def _agree(self) -> None:
         """What can be read is what the model says."""

@@ -92,6 +92,7 @@ class ModelStore:
         chunk: bytes,
         consumed: int,
         *,
+        status: str,
         busy: bool,
         end: str | None,
         version: str | None,
@@ -100,7 +101,7 @@ class ModelStore:
         row.chunks.append(chunk)
         row.carryover = None
         del row.inbox[:consumed]
-        row.status, row.busy = "RUNNING", busy
+        row.status, row.busy = status, busy
         if end == "finish":
             row.status, row.busy, row.owner, row.inbox = "COMPLETED", False, None, []
         elif end == "continue":
@@ -128,3 +129,18 @@ class ModelStore:
         del self.instances[instance_id]
         self.activities = [row for row in self.activities if row.instance_id != instance_id]
         return 1
+
+    def purge_idle(self, instance_ids: set[str]) -> int:
+        """Delete those of the instances that are PENDING and wait for nothing."""
+        queued = {row.instance_id for row in self.activities}
+        idle = [
+            row
+            for row in self.instances.values()
+            if row.instance_id in instance_ids - queued
+            and (row.status, row.owner, row.parked) == ("PENDING", None, False)
+            and row.chunks
+            and not (row.busy or row.inbox)
+        ]
+        for row in idle:
+            del self.instances[row.instance_id]
+        return len(idle)

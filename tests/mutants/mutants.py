@@ -455,7 +455,7 @@ MUTANTS = [
     Mutant(
         "the marks of patches are not looked up",
         "engine/session.py",
-        "self.ledger.applied = frozenset(applied)",
+        "self.ledger.replayed = history",
         "pass",
         ("engine", "backend kit", "simulation"),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from durabletask.actions import Action, ApplyPatch, CreateTimer
 from durabletask.engine.call import ActivityCall, ChildCall, EntityCall
 from durabletask.engine.critical_section import CriticalSection
 from durabletask.engine.external_events import ExternalEvents
+from durabletask.history import HistoryEvent, PatchApplied
 from durabletask.serialization import DataConverter
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ class Ledger(msgspec.Struct, eq=False):
         operations: likewise, for calls of entities; None if there were none yet, as mostly.
         section: the critical section that is asked for or held, if there is one.
         patches: the answers that ``is_patched`` has given, by id, once there are any.
-        applied: ids of the patches that the committed history has recorded.
+        replayed: the history that is being replayed.
+        applied: ids of the patches that it has recorded, once somebody has asked for one.
         external: the events and who waits for them, once there are any; see ``events``.
         custom_status: JSON text or None if set in this turn.
     """
@@ -61,7 +64,8 @@ class Ledger(msgspec.Struct, eq=False):
     operations: dict[int, EntityCall] | None = None
     section: CriticalSection | None = None
     patches: dict[str, bool] | None = None
-    applied: frozenset[str] = frozenset()
+    replayed: Sequence[HistoryEvent] = ()
+    applied: frozenset[str] | None = None
     external: ExternalEvents | None = None
     custom_status: str | UnsetType | None = UNSET
 
@@ -87,8 +91,12 @@ class Ledger(msgspec.Struct, eq=False):
         history has recorded anywhere. So a question that old code did not ask, in a turn that old
         code has made, is answered no, here and in every later turn.
         """
-        if self.patches is None:
+        if self.patches is None or self.applied is None:
             self.patches = {}
+            # All of it: a question may have been asked in a later turn than it is now.
+            self.applied = frozenset(
+                event.patch_id for event in self.replayed if isinstance(event, PatchApplied)
+            )
         answer = self.patches.get(patch_id)
         if answer is None and not self.closed:
             is_new = patch_id not in self.applied

@@ -17,7 +17,6 @@ from durabletask.engine.ledger import Ledger
 from durabletask.engine.nondeterminism import END
 from durabletask.engine.termination import result_of_termination
 from durabletask.errors import NonDeterminismError, SerializationError, WorkerStateError
-from durabletask.history import PatchApplied
 from durabletask.serialization import DEFAULT_CONVERTER
 from durabletask.state import OrchestrationStatus
 from durabletask.task import Task
@@ -132,12 +131,10 @@ class OrchestrationSession:
             raise
 
     def _replay(self, history: Sequence[HistoryEvent]) -> None:
-        # All of them first: a question may be answered in an earlier turn than it was asked in.
-        applied = [event.patch_id for event in history if isinstance(event, PatchApplied)]
-        if applied:
-            self.ledger.applied = frozenset(applied)
+        self.ledger.replayed = history
         self.apply(history)
         check_all_confirmed(self)
+        self.ledger.replayed = ()
 
     def run_turn(self, events: Sequence[HistoryEvent]) -> OrchestrationResult:
         """Apply the new events of one turn; the first of them is ``OrchestratorStarted``.

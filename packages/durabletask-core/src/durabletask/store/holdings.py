@@ -46,7 +46,7 @@ class Holdings:
     def adopt(self, instance: OwnedInstance, *, run: bool = True) -> None:
         """Own an instance from now on; with ``run`` it is ready if there is a turn to make."""
         self.owned[instance.instance_id] = instance
-        if run and instance.has_turn:
+        if run and (instance.inbox if instance.entity is None else instance.has_turn):
             self.make_ready(instance)
 
     def make_ready(self, instance: OwnedInstance) -> None:

@@ -153,21 +153,25 @@ class StoreWorkItemSource(WorkItemSource):
             room = min(self.profile.max_orchestrations - self._turns_out, _BURST)
             now = self._hub.store.now()
             pulled = ready.pull(room, is_busy=bool(activities))
-            for instance in pulled:
-                if instance.entity is None:
-                    items.append(self._turn_item(instance, now))
-                else:
-                    entity = self.entities.begin(instance, now)
-                    if entity.operations:
-                        items.append(entity)
-                    else:  # locks change hands without any code
-                        self.entities.complete(instance, entity, EntityResult([], [], entity.state))
+            items += [self._turn_item(one, now) for one in pulled if one.entity is None]
+            if len(items) < len(pulled):
+                items += self._entity_items([one for one in pulled if one.entity is not None], now)
             self._turns_out += len(items)
         if activities:
             room = min(len(activities), self.profile.max_activities - self._activities_out, _BURST)
             if room > 0:
                 items += [activities.popleft() for _ in range(room)]
                 self._activities_out += room
+        return items
+
+    def _entity_items(self, instances: list[OwnedInstance], now: int) -> list[WorkItem]:
+        items: list[WorkItem] = []
+        for instance in instances:
+            item = self.entities.begin(instance, now)
+            if item.operations:
+                items.append(item)
+            else:  # locks change hands without any code
+                self.entities.complete(instance, item, EntityResult([], [], item.state))
         return items
 
     def _turn_item(self, instance: OwnedInstance, now: int) -> OrchestrationWorkItem:
@@ -203,16 +207,12 @@ class StoreWorkItemSource(WorkItemSource):
         self, item: OrchestrationWorkItem, result: OrchestrationResult
     ) -> None:
         instance = self._returned_turn(item)
-        if instance is not None:
-            self._complete(instance, item, result)
-
-    def _complete(
-        self, instance: OwnedInstance, item: OrchestrationWorkItem, result: OrchestrationResult
-    ) -> None:
+        if instance is None:
+            return
         outcome = apply_actions(item.events, result.actions)
-        if outcome.ended and instance.locks is None:
+        if instance.locks is None and outcome.ended:
             # An execution that was begun elsewhere ends without its history having been read.
-            self._intake.find_locks(instance, lambda: self._complete(instance, item, result))
+            self._intake.find_locks(instance, lambda: self._complete_again(item, result))
             return
         try:
             chunk = encode_chunk(outcome.events)
@@ -253,6 +253,10 @@ class StoreWorkItemSource(WorkItemSource):
         if outcome.completion is not None and instance.parent is not None:
             self.send([parent_message(instance, instance.parent, outcome.completion)])
         self.lane.kick()
+
+    def _complete_again(self, item: OrchestrationWorkItem, result: OrchestrationResult) -> None:
+        self._turns_out += 1
+        self.complete_orchestration(item, result)
 
     def _ask_entities(self, instance: OwnedInstance, outcome: TurnOutcome) -> None:
         """Send what the turn asks of entities, and give up all locks if the execution ends."""
@@ -537,9 +541,7 @@ class StoreWorkItemSource(WorkItemSource):
 
     def conclude(self, instance: OwnedInstance, result: OrchestrationResult) -> None:
         """End an instance that no code here can run, in a turn without user code."""
-        item = self._turn_item(instance, self.now())
-        self._turns_out += 1
-        self.complete_orchestration(item, result)
+        self._complete_again(self._turn_item(instance, self.now()), result)
 
     # --- lane owner ----------------------------------------------------------------------------
 

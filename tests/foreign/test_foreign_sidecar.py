@@ -134,6 +134,14 @@ class Counter(task.DurableEntity):
         if keys:
             self.signal_entity(counter(keys[0]), "pass_on", keys[1:])
 
+    def flaky(self, key: str) -> int:
+        """Works the third time."""
+        _attempts[key] = _attempts.get(key, 0) + 1
+        if _attempts[key] < 3:
+            raise ValueError(f"attempt {_attempts[key]}")
+        self.add(1)
+        return _attempts[key]
+
     def launch(self, key: str) -> str:
         return self.schedule_new_orchestration("adding", input=[key, 5])
 
@@ -170,6 +178,22 @@ def moving(ctx: task.OrchestrationContext, request: list[Any]) -> Any:
         one = yield ctx.call_entity(counter(taker), "add", amount)
         other = yield ctx.call_entity(counter(giver), "get")
     return [given - other, one - taken]
+
+
+@task.orchestration
+def fragile_caller(ctx: task.OrchestrationContext, key: str) -> Any:
+    """An operation that works the third time, tried once, and others before and after."""
+    first = yield ctx.call_entity(counter(key), "add", 10)
+    found = yield ctx.call_entity(counter(key), "flaky", key)
+    last = yield ctx.call_entity(counter(key), "add", 100)
+    return [first, found, last]
+
+
+@task.orchestration
+def fragile_holder(ctx: task.OrchestrationContext, key: str) -> Any:
+    """The same while it holds a lock."""
+    with (yield ctx.lock_entities([counter(key)])):
+        yield ctx.call_entity(counter(key), "flaky", key)
 
 
 @task.orchestration
@@ -220,6 +244,8 @@ async def hub(
             moving,
             dropping,
             leaving,
+            fragile_caller,
+            fragile_holder,
         ):
             worker.add_orchestration(orchestration)
         worker.add_entity(Counter)
@@ -305,6 +331,37 @@ async def test_rewinding(hub: TaskHubClient) -> None:
         await hub.rewind_orchestration(instance_id)
     with pytest.raises(InstanceNotFoundError):
         await hub.rewind_orchestration("nobody")
+
+
+@pytest.mark.asyncio
+async def test_rewinding_what_calls_entities(hub: TaskHubClient) -> None:
+    """**rewind** What had failed is called again, and answered; what had not is not."""
+    key = f"{id(hub)}-entity"
+    instance_id = await hub.schedule_new_orchestration(fragile_caller, input=key)
+    for reason in ("once", "twice"):
+        state = await finish(hub, instance_id)
+        assert state.runtime_status is OrchestrationStatus.FAILED
+        await hub.rewind_orchestration(instance_id, reason=reason)
+    state = await finish(hub, instance_id)
+    assert state.result == [10, 3, 111], state.failure_details
+
+
+@pytest.mark.asyncio
+async def test_what_has_held_a_lock_is_not_rewound(hub: TaskHubClient) -> None:
+    """**rewind** Others have had the entity since, so it fails once more and says why."""
+    key = f"{id(hub)}-held"
+    instance_id = await hub.schedule_new_orchestration(fragile_holder, input=key)
+    await finish(hub, instance_id)
+    await hub.rewind_orchestration(instance_id)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            state = await finish(hub, instance_id)
+            assert state.failure_details is not None
+            if "Restart it instead" in state.failure_details.message:
+                break
+            await asyncio.sleep(0.02)
+    await finish(hub, await hub.schedule_new_orchestration(fragile_holder, input=f"{key}-2"))
+    await reaches(hub, key, None)
 
 
 async def value(hub: TaskHubClient, key: str) -> int | None:

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 import uuid
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -17,7 +18,7 @@ from durabletask import task
 from durabletask.client import TaskHubClient
 from durabletask.entities import EntityId, EntityQuery
 from durabletask.errors import CapabilityError, InvalidRequestError
-from durabletask.grpc import Sidecar, SidecarOptions
+from durabletask.grpc import GrpcBackend, Sidecar, SidecarOptions, Target
 from durabletask.grpc.protocol import pb
 from durabletask.state import OrchestrationStatus
 from durabletask.store.backend import StoreBackend
@@ -37,11 +38,17 @@ def options() -> SidecarOptions:
     return SidecarOptions(linger=0.3, drain_timeout=5.0, poison_after=2)
 
 
-@pytest_asyncio.fixture
-async def sidecar(options: SidecarOptions) -> AsyncIterator[Sidecar]:
+@pytest_asyncio.fixture(params=["a sidecar", "a sidecar behind another"])
+async def sidecar(
+    options: SidecarOptions, request: pytest.FixtureRequest
+) -> AsyncIterator[Sidecar]:
     """A sidecar on an empty hub."""
     backend = StoreBackend(MemoryStore(f"entities-{secrets.token_hex(8)}"))
-    async with Sidecar(backend, port=0, options=options) as running:
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(Sidecar(backend, port=0, options=options))
+        if request.param != "a sidecar":
+            behind = GrpcBackend(Target(f"127.0.0.1:{running.port}", secure=False))
+            running = await stack.enter_async_context(Sidecar(behind, port=0, options=options))
         yield running
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from durabletask import history as h
 from durabletask import task
-from durabletask.actions import CompleteOrchestration, ScheduleTask
+from durabletask.actions import CallEntity, CompleteOrchestration, ScheduleTask
 from durabletask.backend import OrchestrationResult
 from durabletask.engine import OrchestrationSession, Registry
 from durabletask.grpc.client.rewinding import rewind_response, turn_of
@@ -210,3 +210,57 @@ def test_histories_of_our_own_sidecar_are_as_they_are() -> None:
     ]
     events: list[HistoryEvent] = [h.OrchestratorStarted(4), h.EventRaised("x")]
     assert turn_of(past, events) == (past, events, ())
+
+
+CALLED = h.EntityOperationCalled(1, "@a@1", "o", "5", request_id="first")
+REWOUND: list[HistoryEvent] = [
+    h.OrchestratorStarted(1),
+    h.ExecutionStarted("o", "i", "e-1"),
+    CALLED,
+    h.ExecutionRewound("e-1"),
+]
+
+
+def test_a_call_of_an_entity_is_made_again() -> None:
+    """By another text: the answer to the first may have gone to the execution that is no more."""
+    begun, events, again = turn_of(REWOUND, [h.OrchestratorStarted(2)])
+    assert again == (CallEntity(1, "@a@1", "o", "5"),)
+    assert begun == REWOUND[:3]
+    assert events == [h.OrchestratorStarted(2), REWOUND[3]]
+
+
+def test_a_call_that_was_sent_again_was_made_once() -> None:
+    """The server has recorded both, and the answer is to the second."""
+    sent_again = h.EntityOperationCalled(1, "@a@1", "o", "5", request_id="second")
+    past = [*REWOUND, h.OrchestratorStarted(2), sent_again]
+    request = pb.OrchestratorRequest(instanceId="i")
+    add_events(request.pastEvents, past)
+    answer = h.EntityOperationCompleted(1, "6", "second")
+    add_events(request.newEvents, [h.OrchestratorStarted(3), answer])
+    item = turn_item(request, "token")
+    assert item.token.past == [*REWOUND[:3], h.OrchestratorStarted(2), REWOUND[3]]
+    assert item.events == [h.OrchestratorStarted(3), answer]
+    assert item.token.again == ()
+
+
+def test_an_execution_that_held_a_lock_fails_once_more() -> None:
+    """Given back, the turn would come again and again."""
+    past: list[HistoryEvent] = [
+        *REWOUND[:2],
+        h.EntityLockRequested(1, ("@a@1",)),
+        h.OrchestratorStarted(2),
+        h.EntityLockGranted(1),
+        h.TaskScheduled(2, "a"),
+        h.OrchestratorStarted(3),
+        h.TaskFailed(2, NO),
+        h.ExecutionCompleted("FAILED", None, NO),
+    ]
+    request = pb.OrchestratorRequest(instanceId="i")
+    request.newEvents.add().executionRewound.SetInParent()
+    response = rewind_response(request, "token", past)
+    assert response is not None
+    [action] = response.actions
+    end = action.completeOrchestration
+    assert end.orchestrationStatus == pb.ORCHESTRATION_STATUS_FAILED
+    assert "Restart it instead" in end.failureDetails.errorMessage
+    assert response.completionToken == "token"

@@ -29,10 +29,10 @@ from durabletask.backend import (
 )
 from durabletask.grpc.client.locks import with_unlocks
 from durabletask.grpc.client.options import GrpcOptions
-from durabletask.grpc.client.source import GrpcWorkItemSource
+from durabletask.grpc.client.source import GrpcWorkItemSource, _code_of
 from durabletask.grpc.client.turns import responses, turn_item
 from durabletask.grpc.convert import AFTERWARDS, add_events, read_events
-from durabletask.grpc.extensions import SEQUENCE, TAGS
+from durabletask.grpc.extensions import CODE, REQUESTS, SEQUENCE, TAGS
 from durabletask.grpc.protocol import pb
 from durabletask.history import (
     EntityLockGranted,
@@ -331,3 +331,30 @@ def test_our_own_sidecar_is_believed() -> None:
     request.properties[SEQUENCE].number_value = 3
     item = turn_item(request, "t")
     assert item.events == [OrchestratorStarted(6), EntityOperationCompleted(4, "1")]
+
+
+def test_texts_of_others_come_with_their_numbers() -> None:
+    """Where a sidecar of ours is behind another, and leaves a long history out."""
+    answer = EntityOperationCompleted(4, "1", "their text")
+    request = turn([], [OrchestratorStarted(6), answer, EntityLockGranted(5, "a ghost")])
+    request.properties[SEQUENCE].number_value = 3
+    request.properties[REQUESTS].struct_value.fields["their text"].number_value = 4
+    assert turn_item(request, "t").events == [OrchestratorStarted(6), answer]
+
+
+@pytest.mark.parametrize(
+    ("codes", "any_name", "told"),
+    [("", False, False), ("code", False, True), ("", True, False), ("code", True, True)],
+)
+def test_only_workers_of_ours_have_code(codes: str, any_name: bool, told: bool) -> None:
+    """By it a server tells them from others, and those behind a sidecar are others."""
+    profile = WorkerProfile(
+        orchestrations={} if any_name else {"o": codes},
+        activities=frozenset(),
+        entities={} if any_name else {"cart": codes},
+        max_orchestrations=1,
+        max_activities=1,
+        any_name=any_name,
+        code=codes if any_name else "",
+    )
+    assert [key for key, _ in _code_of(profile)] == ([CODE] if told else [])

@@ -33,6 +33,7 @@ __all__ = [
     "PARK_REASON",
     "PATCH",
     "QUERY",
+    "REQUESTS",
     "SEQUENCE",
     "STRICT",
     "TAGS",
@@ -104,6 +105,10 @@ protocol has no word for one. No instance can have this id.
 For servers that say that they can do ``patches`` only. Others take it for what it looks like. Most
 would record it and drop it; but whether they do, and whether they take a second action of the id
 -1, is theirs to say, and a mark that is lost sends an orchestration down both paths of a patch."""
+
+REQUESTS = "durabletask.requests"
+"""Property of an orchestrator request: numbers of what entities were asked for, by the texts that
+others have chosen and the new events say, because history may be left out."""
 
 SEQUENCE = "durabletask.sequence"
 NAME = "durabletask.name"

@@ -15,18 +15,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from durabletask.actions import CreateTimer, ScheduleTask
+from durabletask.actions import CallEntity, CompleteOrchestration, CreateTimer, ScheduleTask
+from durabletask.engine import failure_of
 from durabletask.engine.rewind import open_timers, rewound
-from durabletask.engine.runtime_state import open_activities
-from durabletask.grpc.convert import add_events, read_text
+from durabletask.engine.runtime_state import open_activities, open_operations
+from durabletask.errors import OrchestrationStateError
+from durabletask.grpc.convert import action_message, add_events, read_text
 from durabletask.grpc.protocol import pb
 from durabletask.history import (
+    EntityOperationCalled,
     ExecutionCompleted,
     ExecutionRewound,
     ExecutionStarted,
     HistoryEvent,
     OrchestratorStarted,
 )
+from durabletask.state import OrchestrationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +58,8 @@ def rewind_response(
 ) -> pb.OrchestratorResponse | None:
     """The answer to a turn that asks for the rewritten history; None to any other turn.
 
+    An execution that cannot be rewound fails once more, and says why.
+
     Raises:
         ValueError: the history has no beginning.
     """
@@ -67,7 +73,16 @@ def rewind_response(
         raise ValueError("the history to rewind does not say what was started")
     former = request.executionId.value or started.execution_id
     news = ExecutionRewound(former, read_text(asked[0], "reason"))
-    after = rewound(past, news)
+    try:
+        after = rewound(past, news)
+    except OrchestrationStateError as error:  # given back, the turn would come again and again
+        failure = failure_of(error, non_retriable=True)
+        end = CompleteOrchestration(OrchestrationStatus.FAILED, failure=failure)
+        return pb.OrchestratorResponse(
+            instanceId=request.instanceId,
+            completionToken=completion,
+            actions=[action_message(end)],
+        )
     successor = _successor(started, read_text(asked[0], "parentExecutionId"))
     events = [
         successor if event is started else event
@@ -100,14 +115,18 @@ def turn_of(past: list[HistoryEvent], events: list[HistoryEvent]) -> Turn:
         return Turn(past, events)
     past, tail = _settled(_with_first_id(past))
     if tail is None:
-        return Turn(past, events)
-    begun, received = past[:tail], past[tail:]
+        return Turn(_sent_once(past), events)
+    begun, received = _sent_once(past[:tail]), past[tail:]
     known = [*begun, *received]
     again: list[Action] = [
         ScheduleTask(task.task_id, task.name, task.input, task.version, task.tags)
         for task in open_activities(known).values()
     ]
     again += [CreateTimer(timer.task_id, timer.fire_at) for timer in open_timers(known).values()]
+    again += [
+        CallEntity(call.task_id, call.entity_id, call.operation, call.input)
+        for call in open_operations(known).values()
+    ]
     return Turn(begun, [events[0], *received, *events[1:]], tuple(again))
 
 
@@ -120,6 +139,19 @@ def _with_first_id(past: list[HistoryEvent]) -> list[HistoryEvent]:
         else event
         for event in past
     ]
+
+
+def _sent_once(past: list[HistoryEvent]) -> list[HistoryEvent]:
+    """Leave out calls of entities that were sent again: the body has made each of them once."""
+    made: set[int] = set()
+    events: list[HistoryEvent] = []
+    for event in past:
+        if isinstance(event, EntityOperationCalled):
+            if event.task_id in made:
+                continue
+            made.add(event.task_id)
+        events.append(event)
+    return events
 
 
 def _settled(past: list[HistoryEvent]) -> tuple[list[HistoryEvent], int | None]:

@@ -107,7 +107,7 @@ class GrpcWorkItemSource(WorkItemSource):
         self._must_unlock = must_unlock
         self._request = _request_for(profile)
         self._extra: tuple[tuple[str, str | bytes], ...] = (
-            (CODE, _fingerprint(profile)),
+            *_code_of(profile),
             (GRACE, f"{profile.unregistered_grace:g}"),
             *_versions_of(profile),
         )
@@ -546,13 +546,18 @@ def _versions_of(profile: WorkerProfile) -> tuple[tuple[str, bytes], ...]:
     return () if rule is None else ((VERSIONS, tell_versions(rule)),)
 
 
-def _fingerprint(profile: WorkerProfile) -> str:
-    """One fingerprint of all the code of a worker: a change anywhere counts as other code."""
-    if profile.any_name:
-        return profile.code
+def _code_of(profile: WorkerProfile) -> tuple[tuple[str, str], ...]:
+    """One fingerprint of all the code of a worker: a change anywhere counts as other code.
+
+    A worker without any is of others, and is behind a sidecar that has this source: the server must
+    not take it for one of ours, which goes by the numbers of requests and remembers its turns.
+    """
+    code = profile.code
     known = [
         *sorted(profile.orchestrations.items()),
         *((f"@{name}", code) for name, code in sorted(profile.entities.items())),
     ]
-    text = "\0".join(f"{name}\1{code}" for name, code in known)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    if not profile.any_name and any(code for _, code in known):
+        text = "\0".join(f"{name}\1{code}" for name, code in known)
+        code = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return ((CODE, code),) if code else ()

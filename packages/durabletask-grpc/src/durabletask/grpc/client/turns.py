@@ -18,7 +18,7 @@ from durabletask.grpc.convert import (
     read_text,
     requests_of,
 )
-from durabletask.grpc.extensions import CONTINUES, NAME, SEQUENCE, VERSION
+from durabletask.grpc.extensions import CONTINUES, NAME, REQUESTS, SEQUENCE, VERSION
 from durabletask.grpc.protocol import pb
 from durabletask.history import EntityCaller, ExecutionStarted, OrchestratorStarted
 
@@ -60,7 +60,10 @@ def turn_item(
     properties = request.properties
     if SEQUENCE in properties and not request.pastEvents:
         # Our own sidecar says the numbers of requests, and nothing of executions that are over.
-        events = _events(request, Requests())
+        requests = Requests()
+        for text, number in properties[REQUESTS].struct_value.fields.items():
+            requests.note(text, int(number.number_value))
+        events = _events(request, requests)
         return OrchestrationWorkItem(
             request.instanceId,
             request.executionId.value,

@@ -18,7 +18,13 @@ from durabletask.grpc.convert.entity_work import (
     result_message,
     started_with_tags,
 )
-from durabletask.grpc.convert.events import add_events, plain_events, read_events, requests_of
+from durabletask.grpc.convert.events import (
+    add_events,
+    plain_events,
+    read_events,
+    requests_of,
+    texts_in,
+)
 from durabletask.grpc.convert.failures import failure_message, read_failure
 from durabletask.grpc.convert.requests import Requests, number_in, request_text
 from durabletask.grpc.convert.starts import Start, read_start, start_message
@@ -74,6 +80,7 @@ __all__ = [
     "state_message",
     "status_number",
     "text_value",
+    "texts_in",
     "timestamp",
     "timestamp_of",
 ]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AFTERWARDS",
+    "ANSWERS",
     "NAMED_EVENTS",
     "READ_ENTITY_EVENT",
     "WRITE_ENTITY_EVENT",
@@ -42,14 +43,15 @@ __all__ = [
     "unlock_message",
 ]
 
+ANSWERS = (EntityOperationCompleted, EntityOperationFailed, EntityLockGranted)
+"""What comes back from entities."""
+
 NAMED_EVENTS = (
     EntityOperationCalled,
     EntityOperationSignaled,
-    EntityOperationCompleted,
-    EntityOperationFailed,
     EntityLockRequested,
-    EntityLockGranted,
     EntityUnlockSent,
+    *ANSWERS,
 )
 """Those that have the text of a request."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from durabletask.grpc.convert.entity_events import (
+    ANSWERS,
     NAMED_EVENTS,
     READ_ENTITY_EVENT,
     WRITE_ENTITY_EVENT,
@@ -58,7 +59,7 @@ from durabletask.state import OrchestrationStatus, ParentInstance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["add_events", "plain_events", "read_events", "requests_of"]
+__all__ = ["add_events", "plain_events", "read_events", "requests_of", "texts_in"]
 
 _RECEIVED = -1
 """The event id of everything that was not asked for by the orchestrator."""
@@ -378,4 +379,13 @@ def plain_events(events: Iterable[HistoryEvent]) -> list[HistoryEvent]:
         if isinstance(event, NAMED_EVENTS) and event.request_id is not None
         else event
         for event in events
+    ]
+
+
+def texts_in(events: Iterable[HistoryEvent]) -> list[tuple[str, int]]:
+    """What answers among these events say that others have chosen, and the numbers for it."""
+    return [
+        (event.request_id, event.task_id)
+        for event in events
+        if isinstance(event, ANSWERS) and event.request_id is not None
     ]

@@ -12,8 +12,9 @@ from durabletask.grpc.convert import (
     plain_events,
     requests_of,
     text_value,
+    texts_in,
 )
-from durabletask.grpc.extensions import CONTINUES, NAME, SEQUENCE, VERSION
+from durabletask.grpc.extensions import CONTINUES, NAME, REQUESTS, SEQUENCE, VERSION
 from durabletask.grpc.protocol import pb
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ def _fill(
         # What its source says holds for the owner's worker, not for one that stands in for it.
         properties[CONTINUES].bool_value = item.continues and stream is delivery.owner
         properties[NAME].string_value = item.name
+        if not stream.is_ours:
+            for text, number in texts_in(item.events):
+                properties[REQUESTS].struct_value.fields[text].number_value = number
         if item.version is not None:
             properties[VERSION].string_value = item.version
     return turn

@@ -94,6 +94,13 @@ class WorkItemSource(ABC):
         ``resume_instance`` is called.
         """
 
+    async def flush(self) -> None:
+        """Wait until everything handed back so far is durable, or belongs to another worker.
+
+        A source that cannot know returns at once.
+        """
+        return
+
     @abstractmethod
     async def drain(self, timeout: float) -> None:
         """Stop handing out work, wait up to ``timeout`` seconds for what is out, give up the rest.

@@ -419,6 +419,9 @@ class StoreWorkItemSource(WorkItemSource):
         )
         self.lane.kick()
 
+    async def flush(self) -> None:
+        await self.lane.flush()
+
     async def drain(self, timeout: float) -> None:
         if self.draining:
             return

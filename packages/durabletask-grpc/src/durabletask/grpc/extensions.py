@@ -26,6 +26,7 @@ __all__ = [
     "CONTINUES",
     "DELAY",
     "DRAINING",
+    "FLUSH",
     "FORMER",
     "GRACE",
     "NAME",
@@ -74,6 +75,9 @@ DELAY = "x-durabletask-delay"
 
 DRAINING = "x-durabletask-draining"
 """Abandon: the stream that brought the item wants no more."""
+
+FLUSH = "x-durabletask-flush"
+"""Hello: answer when all that workers have handed back by now is durable."""
 
 PARK_REASON = "x-durabletask-park-bin"
 """Abandon: set the instance aside, for this reason."""

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError
 
 from durabletask.actions import CompleteOrchestration
@@ -46,6 +47,7 @@ from durabletask.grpc.extensions import (
     CODE,
     DELAY,
     DRAINING,
+    FLUSH,
     GRACE,
     PARK_REASON,
     VERSIONS,
@@ -459,6 +461,18 @@ class GrpcWorkItemSource(WorkItemSource):
         flushed = await self._outbox.flush(max(_LAST_WORDS, deadline - time.monotonic()))
         if self._batcher is not None:
             flushed &= await self._batcher.flush(max(_LAST_WORDS, deadline - time.monotonic()))
+        # Delivered is not yet durable. Servers of others answer at once.
+        try:
+            await self._connection.call(
+                "Hello",
+                Empty(),
+                timeout=max(_LAST_WORDS, deadline - time.monotonic()),
+                extra=((FLUSH, "1"),),
+                worker=True,
+                wait_for_ready=False,
+            )
+        except Exception as error:  # then it is as after any loss: others do what is not durable
+            _log.debug("the sidecar does not say that all is durable: %s", error)
         return flushed
 
     async def _end_reader(self) -> None:

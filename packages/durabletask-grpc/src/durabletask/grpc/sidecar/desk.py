@@ -137,6 +137,10 @@ class Desk:
                 if delivery.owner is stream:
                     self._forget(delivery)
 
+    async def flush(self) -> None:
+        """Wait until everything that workers have handed back is durable."""
+        await asyncio.gather(*(stream.source.flush() for stream in self._streams))
+
     async def close(self) -> None:
         """Wait for what is out, within the limit, then end every stream."""
         streams, self._streams = self._streams, []

@@ -11,7 +11,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from durabletask.errors import InstanceNotFoundError
 from durabletask.grpc.convert import Start, optional_text, read_start, read_text, state_message
-from durabletask.grpc.extensions import BATCHES, CAPABILITIES, PARKED, tell_capabilities
+from durabletask.grpc.extensions import BATCHES, CAPABILITIES, FLUSH, PARKED, tell_capabilities
 from durabletask.grpc.protocol import pb
 from durabletask.state import FINISHED
 
@@ -30,6 +30,8 @@ _REPLACEMENT = 60.0
 
 
 async def _hello(call: Call, request: Empty) -> Empty:
+    if FLUSH in call.metadata:
+        await call.hub.desk.flush()
     told = tell_capabilities(call.hub.backend.capabilities)
     await call.context.send_initial_metadata(((CAPABILITIES, told), (BATCHES, "1")))
     return Empty()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from benchmarks.programs import ACTIVITIES, ORCHESTRATIONS
+from benchmarks.programs import ACTIVITIES, ORCHESTRATIONS, tally
 from durabletask.client import TaskHubClient
 from durabletask.worker import TaskHubWorker
 
@@ -32,6 +32,7 @@ async def started_worker(
             worker.add_orchestration(orchestration)
         for name, activity in {**ACTIVITIES[activities], **(others or {})}.items():
             worker.add_activity(activity, name=name)
+        worker.add_entity(tally)
         await worker.start()
         yield
 

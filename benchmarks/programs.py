@@ -22,12 +22,14 @@ __all__ = [
     "FLAVOURS",
     "ORCHESTRATIONS",
     "Flavour",
+    "add_up",
     "count_up",
     "greetings",
     "hello_cities",
     "hold_on",
     "square_all",
     "stuck",
+    "tally",
     "wait_for_event",
     "wait_with_timer",
 ]
@@ -162,6 +164,23 @@ def wait_with_timer(ctx: task.OrchestrationContext, number: int) -> Orchestrator
     return [number, event.get_result()]
 
 
+def tally(ctx: task.EntityContext, amount: int = 0) -> int:
+    """An entity: a number, to which amounts are added."""
+    total = ctx.get_state(int, 0) + amount
+    ctx.set_state(total)
+    return total
+
+
+@task.orchestration
+def add_up(ctx: task.OrchestrationContext, order: list[Any]) -> Orchestrator:
+    """So many calls of one tally, one after another; returns what it was told last."""
+    key, steps = order
+    total = 0
+    for _ in range(steps):
+        total = yield ctx.call_entity(task.EntityId("tally", key), "add", 1, return_type=int)
+    return total
+
+
 ORCHESTRATIONS: tuple[Callable[..., Any], ...] = (
     hello_cities,
     count_up,
@@ -169,4 +188,5 @@ ORCHESTRATIONS: tuple[Callable[..., Any], ...] = (
     hold_on,
     wait_for_event,
     wait_with_timer,
+    add_up,
 )

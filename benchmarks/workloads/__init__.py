@@ -1,5 +1,6 @@
 """The workloads by name."""
 
+from benchmarks.workloads.entity_calls import ENTITY_CALLS
 from benchmarks.workloads.fan_out import FAN_OUT
 from benchmarks.workloads.hello_sequence import HELLO_SEQUENCE
 from benchmarks.workloads.idle import IDLE
@@ -22,5 +23,6 @@ WORKLOADS = {
         IDLE,
         SPILLED,
         TAKE_OVER,
+        ENTITY_CALLS,
     )
 }

@@ -137,7 +137,7 @@ class TestMisuse:
     async def test_nothing_registered(self, url: str) -> None:
         """A worker without functions would wait for ever; it may be mended and started."""
         worker = TaskHubWorker(url)
-        with pytest.raises(WorkerStateError, match="add_orchestration or add_activity"):
+        with pytest.raises(WorkerStateError, match="add_activity or add_entity"):
             await worker.start()
         worker.add_activity(double)
         await worker.start()

@@ -164,7 +164,7 @@ class EntityTurns:
         following: NextExecution | None = None
         update: InstanceUpdate | None = None
         heavy = entity.weight > _WEIGHT + 4 * len(memory.state or "")
-        if status is OrchestrationStatus.RUNNING and (heavy or instance.sequence >= _TURNS - 1):
+        if heavy or instance.sequence >= _TURNS - 1:
             following = NextExecution(
                 execution_id=next_execution_id(now, instance.execution_id, instance.sequence, 0),
                 input=memory.snapshot(),

@@ -66,11 +66,10 @@ times its state: what is written besides the turns themselves stays a small part
 
 def new_entity(instance_id: str, now: int, execution_id: str, *, owned: bool) -> NewInstance:
     """The row of an entity, to be created unless it is there."""
-    name, _, _ = instance_id[1:].partition("@")
     return NewInstance(
         instance_id=instance_id,
         execution_id=execution_id,
-        name=f"@{name}",
+        name=_name_of(instance_id),
         created_at=now,
         owned=owned,
     )
@@ -284,15 +283,20 @@ class EntityTurns:
             return
         pending.summoned.add(entity_id)
         now = self._source.now()
-        name, _, _ = entity_id[1:].partition("@")
         row = new_entity(
             entity_id,
             now,
             self._source.new_execution_id(now),
-            owned=self._source.has_room_for(f"@{name}"),
+            owned=self._source.has_room_for(_name_of(entity_id)),
         )
         pending.creates.append(row)
         pending.create_futures.append(None)
+
+
+def _name_of(entity_id: str) -> str:
+    """Under which name the store keeps an entity: ``@`` and that of its code."""
+    name, _, _ = entity_id[1:].partition("@")
+    return f"@{name}"
 
 
 def _entity_of(instance: OwnedInstance) -> OwnedEntity:

@@ -27,7 +27,10 @@ from durabletask.history import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from google.protobuf.wrappers_pb2 import StringValue
+
     from durabletask.grpc.convert.requests import Requests
+    from durabletask.history import EntityRequest
 
 __all__ = [
     "AFTERWARDS",
@@ -62,16 +65,24 @@ AFTERWARDS = 2**30
 # --- to the wire: orchestrations send what histories keep ---------------------------------------
 
 
+def _text(event: EntityRequest, number: int, request_id: str | None) -> str:
+    return request_id or event.request_id or request_text(number)
+
+
+def _instance_of(caller: EntityCaller | None) -> StringValue | None:
+    return None if caller is None else text_value(caller.instance_id)
+
+
 def called_message(
     event: EntityOperationCalled, request_id: str | None = None
 ) -> pb.EntityOperationCalledEvent:
     """A call; ``request_id`` is its text, if not that of the event or of its number."""
     caller = event.caller
     return pb.EntityOperationCalledEvent(
-        requestId=request_id or event.request_id or request_text(event.task_id),
+        requestId=_text(event, event.task_id, request_id),
         operation=event.operation,
         input=text_value(event.input),
-        parentInstanceId=None if caller is None else text_value(caller.instance_id),
+        parentInstanceId=_instance_of(event.caller),
         parentExecutionId=None if caller is None else text_value(caller.execution_id),
         targetInstanceId=text_value(event.entity_id),
     )
@@ -83,7 +94,7 @@ def signaled_message(
     """A signal; ``request_id`` as for calls."""
     at = event.scheduled_at
     return pb.EntityOperationSignaledEvent(
-        requestId=request_id or event.request_id or request_text(event.task_id),
+        requestId=_text(event, event.task_id, request_id),
         operation=event.operation,
         scheduledTime=None if at is None else timestamp(at),
         input=text_value(event.input),
@@ -95,12 +106,11 @@ def lock_message(
     event: EntityLockRequested, request_id: str | None = None
 ) -> pb.EntityLockRequestedEvent:
     """A request for a lock; ``request_id`` as for calls."""
-    caller = event.caller
     return pb.EntityLockRequestedEvent(
-        criticalSectionId=request_id or event.request_id or request_text(event.task_id),
+        criticalSectionId=_text(event, event.task_id, request_id),
         lockSet=event.entities,
         position=event.position,
-        parentInstanceId=None if caller is None else text_value(caller.instance_id),
+        parentInstanceId=_instance_of(event.caller),
     )
 
 
@@ -108,10 +118,9 @@ def unlock_message(
     event: EntityUnlockSent, request_id: str | None = None
 ) -> pb.EntityUnlockSentEvent:
     """The end of a lock; ``request_id`` is the text of the lock, as for calls."""
-    caller = event.caller
     return pb.EntityUnlockSentEvent(
-        criticalSectionId=request_id or event.request_id or request_text(event.lock_id),
-        parentInstanceId=None if caller is None else text_value(caller.instance_id),
+        criticalSectionId=_text(event, event.lock_id, request_id),
+        parentInstanceId=_instance_of(event.caller),
         targetInstanceId=text_value(event.entity_id),
     )
 

@@ -128,6 +128,48 @@ async def test_the_memory_limit_is_reached(
             rig.audit(client)
 
 
+async def test_the_disk_is_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """**failure-infra** A server that cannot write refuses: work waits, and nothing is lost."""
+    with RedisServer(tmp_path / "redis") as server:
+
+        async def fill(rig: Rig) -> None:
+            with server.client() as client:
+                for _ in range(3):
+                    await asyncio.sleep(0.5)
+                    server.fill()
+                    await asyncio.to_thread(server.await_refusal)
+                    await asyncio.sleep(0.8)
+                    rig.audit(client)
+                    assert rig.unfinished
+                    server.make_room()
+
+        rig = Rig(server.url, tmp_path)
+        with caplog.at_level(logging.WARNING, logger="durabletask.store.lane"):
+            await rig.run(fill)
+        assert "it cannot write to its disk" in caplog.text
+        with server.client() as client:
+            rig.audit(client)
+
+
+async def test_the_disk_is_full_and_the_server_ends(tmp_path: Path) -> None:
+    """**failure-infra** With ``appendfsync always`` it ends itself; with room, all goes on."""
+    with RedisServer(tmp_path / "redis", appendfsync="always") as server:
+
+        async def fill(rig: Rig) -> None:
+            for _ in range(3):
+                await asyncio.sleep(0.5)
+                server.fill()
+                await asyncio.to_thread(server.await_end)
+                assert rig.unfinished
+                await asyncio.sleep(0.3)
+                await asyncio.to_thread(server.start)
+
+        rig = Rig(server.url, tmp_path)
+        await rig.run(fill)
+        with server.client() as client:
+            rig.audit(client)
+
+
 async def test_slots_are_moved_under_load(tmp_path: Path, cluster: RedisCluster) -> None:
     """**turn-atomic** The hub's slot moves from node to node, slowly: work waits and goes on."""
     rig = Rig(cluster.url, tmp_path)

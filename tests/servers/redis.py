@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -63,7 +64,10 @@ class RedisServer:
         log = self.folder / "redis.log"
         read = log.stat().st_size if log.exists() else 0
         self._process = subprocess.Popen(
-            [redis_server(), path, *mode], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [redis_server(), path, *mode],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            restore_signals=False,  # a file that may not grow is an error, not a death: `fill`
         )
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
@@ -127,6 +131,31 @@ class RedisServer:
         with self.log.open("r+b") as log:
             log.truncate(max(size, 0))
         self.start(*self._mode)
+
+    def fill(self) -> None:
+        """Let no file grow beyond the length of the append-only file: writes fail half way."""
+        self._limit(self.log.stat().st_size + 1000)
+
+    def make_room(self) -> None:
+        """Let files grow again."""
+        self._limit(resource.RLIM_INFINITY)
+
+    def _limit(self, size: int) -> None:
+        assert self._process is not None
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    def await_refusal(self) -> None:
+        """Wait until the server has found that it cannot write, and refuses to."""
+        deadline = time.monotonic() + PATIENCE
+        with self.client() as client:
+            while client.info("persistence")["aof_last_write_status"] != "err":
+                assert time.monotonic() < deadline, "the server could write"
+                time.sleep(0.01)
+
+    def await_end(self) -> None:
+        """Wait until the server has ended by itself."""
+        assert self._process is not None
+        self._process.wait(PATIENCE)
 
     def pause(self) -> None:
         """SIGSTOP."""

@@ -85,21 +85,14 @@ def _new_redis_hub(url: str) -> Iterator[str]:
 @contextmanager
 def _hub_on_redis(url: str) -> Iterator[str]:
     """A task hub whose keys are deleted afterwards, unless the URL names one."""
-    import redis
+    from benchmarks.redis_server import client_of, keys_of
 
     with _new_hub(url) as place:
         yield place
-    parsed = parse_url(place)
     if place == url:
         return
-    server = parsed.server()
-    with redis.Redis(
-        host=server.host,
-        port=server.port or 6379,
-        username=server.username,
-        password=server.password,
-    ) as client:
-        for key in client.scan_iter(match=f"dt:{{{parsed.task_hub}}}:*", count=1000):
+    with client_of(place) as client:
+        for key in keys_of(client, place):
             client.unlink(key)
 
 

@@ -30,15 +30,9 @@ async def _postgres_transactions(url: str) -> int:
 
 
 async def _redis_commands(url: str) -> int:
-    import redis
+    from benchmarks.redis_server import client_of
 
-    server = parse_url(url).server()
-    with redis.Redis(
-        host=server.host,
-        port=server.port or 6379,
-        username=server.username,
-        password=server.password,
-    ) as client:
+    with client_of(url) as client:
         count: int = client.info("stats")["total_commands_processed"]
         return count
 

@@ -74,18 +74,11 @@ async def _redis(url: str) -> Gauges:
 
 
 def _redis_server(url: str) -> Gauges:
-    import redis
+    from benchmarks.redis_server import client_of, keys_of
 
-    parsed = parse_url(url)
-    server = parsed.server()
-    with redis.Redis(
-        host=server.host,
-        port=server.port or 6379,
-        username=server.username,
-        password=server.password,
-    ) as client:
+    with client_of(url) as client:
         memory: int = client.info("memory")["used_memory"]
-        keys = sum(1 for _ in client.scan_iter(match=f"dt:{{{parsed.task_hub}}}:*", count=1000))
+        keys = sum(1 for _ in keys_of(client, url))
     return {"memory bytes": memory, "hub keys": keys}
 
 

@@ -9,7 +9,7 @@ from durabletask import actions as a
 from durabletask import history as h
 from durabletask import task
 from durabletask.engine import rewound
-from durabletask.engine.runtime_state import follow_locks, open_operations
+from durabletask.engine.open_work import follow_locks, open_operations
 from durabletask.errors import (
     ArgumentTypeError,
     EntityLockError,

@@ -18,8 +18,7 @@ from durabletask import actions as a
 from durabletask import history as h
 from durabletask import task
 from durabletask.engine import rewound
-from durabletask.engine.rewind import open_children, open_timers
-from durabletask.engine.runtime_state import open_activities
+from durabletask.engine.open_work import open_activities, open_children, open_timers
 from durabletask.state import FailureDetails
 
 from .driver import SECOND, Run

@@ -8,8 +8,7 @@ from durabletask import history as h
 from durabletask import task
 from durabletask.actions import CompleteOrchestration, CreateTimer, ScheduleTask
 from durabletask.engine import rewound
-from durabletask.engine.rewind import open_children, open_timers
-from durabletask.engine.runtime_state import open_activities
+from durabletask.engine.open_work import open_activities, open_children, open_timers
 from durabletask.errors import NonDeterminismError
 from durabletask.state import FailureDetails, OrchestrationStatus
 

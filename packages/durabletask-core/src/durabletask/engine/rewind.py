@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from durabletask.engine.runtime_state import follow_locks
+from durabletask.engine.open_work import follow_locks
 from durabletask.errors import OrchestrationStateError
 from durabletask.history import (
     EntityLockGranted,
@@ -56,11 +56,11 @@ from durabletask.history import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from durabletask.state import FailureDetails
 
-__all__ = ["RewoundHistory", "open_children", "open_timers", "rewound"]
+__all__ = ["RewoundHistory", "rewound"]
 
 _CALLS = (TaskScheduled, SubOrchestrationInstanceCreated, EntityOperationCalled)
 _SENT = (EventSent, EntityOperationSignaled, EntityLockRequested, EntityUnlockSent)
@@ -124,28 +124,6 @@ def rewound(history: Sequence[HistoryEvent], news: ExecutionRewound) -> RewoundH
         )
     received = _received(turns, cut, schedule, news)
     return RewoundHistory(_with_origins(kept, received, news), received)
-
-
-def open_children(events: Iterable[HistoryEvent]) -> dict[int, SubOrchestrationInstanceCreated]:
-    """Children that were started and have no outcome among these events, by number."""
-    children: dict[int, SubOrchestrationInstanceCreated] = {}
-    for event in events:
-        if isinstance(event, SubOrchestrationInstanceCreated):
-            children[event.task_id] = event
-        elif isinstance(event, (SubOrchestrationInstanceCompleted, SubOrchestrationInstanceFailed)):
-            children.pop(event.task_id, None)
-    return children
-
-
-def open_timers(events: Iterable[HistoryEvent]) -> dict[int, TimerFired]:
-    """The firings of timers that were created and have not fired, by number."""
-    timers: dict[int, TimerFired] = {}
-    for event in events:
-        if isinstance(event, TimerCreated):
-            timers[event.task_id] = TimerFired(event.task_id, event.fire_at)
-        elif isinstance(event, TimerFired):
-            timers.pop(event.task_id, None)
-    return timers
 
 
 # --- where to cut ------------------------------------------------------------------------------

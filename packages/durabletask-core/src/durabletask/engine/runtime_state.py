@@ -29,8 +29,6 @@ from durabletask.history import (
     ContinuedAsNew,
     EntityLockRequested,
     EntityOperationCalled,
-    EntityOperationCompleted,
-    EntityOperationFailed,
     EntityOperationSignaled,
     EntityRequest,
     EntityUnlockSent,
@@ -43,8 +41,6 @@ from durabletask.history import (
     HistoryEvent,
     PatchApplied,
     SubOrchestrationInstanceCreated,
-    TaskCompleted,
-    TaskFailed,
     TaskScheduled,
     TimerCreated,
     TimerFired,
@@ -57,9 +53,6 @@ if TYPE_CHECKING:
 __all__ = [
     "TurnOutcome",
     "apply_actions",
-    "follow_locks",
-    "open_activities",
-    "open_operations",
     "status_after",
 ]
 
@@ -225,45 +218,3 @@ def status_after(
     for event in received:
         status = _STATUS_AFTER.get(type(event), status)
     return status
-
-
-def open_activities(history: Iterable[HistoryEvent]) -> dict[int, TaskScheduled]:
-    """Activities that were scheduled and have no outcome in this history, by number.
-
-    A retried activity repeats its number; the last schedule without an outcome counts.
-    """
-    scheduled: dict[int, TaskScheduled] = {}
-    for event in history:
-        if isinstance(event, TaskScheduled):
-            scheduled[event.task_id] = event
-        elif isinstance(event, (TaskCompleted, TaskFailed)):
-            scheduled.pop(event.task_id, None)
-    return scheduled
-
-
-def follow_locks(locks: dict[int, tuple[str, ...]], events: Iterable[HistoryEvent]) -> None:
-    """Bring ``locks`` up to date with what an orchestration has asked for in these events.
-
-    It maps the number of each lock that was asked for to those of its entities that have not been
-    given up. Whether the lock was granted does not matter: it is to be given up either way.
-    """
-    for event in events:
-        if isinstance(event, EntityLockRequested):
-            locks[event.task_id] = event.entities
-        elif isinstance(event, EntityUnlockSent):
-            left = tuple(e for e in locks.get(event.lock_id, ()) if e != event.entity_id)
-            if left:
-                locks[event.lock_id] = left
-            else:
-                locks.pop(event.lock_id, None)
-
-
-def open_operations(history: Iterable[HistoryEvent]) -> dict[int, EntityOperationCalled]:
-    """Calls of entities that have no outcome in this history, by number."""
-    called: dict[int, EntityOperationCalled] = {}
-    for event in history:
-        if isinstance(event, EntityOperationCalled):
-            called[event.task_id] = event
-        elif isinstance(event, (EntityOperationCompleted, EntityOperationFailed)):
-            called.pop(event.task_id, None)
-    return called

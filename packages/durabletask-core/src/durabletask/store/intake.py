@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from durabletask.actions import CompleteOrchestration
 from durabletask.backend import ActivityWorkItem, OrchestrationResult
 from durabletask.engine import result_of_termination
-from durabletask.engine.runtime_state import follow_locks, open_activities, open_operations
+from durabletask.engine.open_work import follow_locks, open_activities, open_operations
 from durabletask.errors import (
     BackendUnavailableError,
     DurableTaskError,

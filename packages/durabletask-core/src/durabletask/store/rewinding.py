@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from durabletask.engine.rewind import open_children, open_timers, rewound
+from durabletask.engine.open_work import open_children, open_timers
+from durabletask.engine.rewind import rewound
 from durabletask.engine.runtime_state import status_after
 from durabletask.errors import InstanceNotFoundError, OrchestrationStateError
 from durabletask.history import (

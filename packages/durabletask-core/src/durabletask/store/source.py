@@ -16,7 +16,8 @@ from durabletask.backend import (
     WorkItem,
     WorkItemSource,
 )
-from durabletask.engine.runtime_state import apply_actions, follow_locks, status_after
+from durabletask.engine.open_work import follow_locks
+from durabletask.engine.runtime_state import apply_actions, status_after
 from durabletask.errors import BackendUnavailableError
 from durabletask.history import (
     EntityCaller,

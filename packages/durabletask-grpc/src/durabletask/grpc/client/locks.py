@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from durabletask.actions import CompleteOrchestration, ContinueAsNew, UnlockEntity
-from durabletask.engine.runtime_state import apply_actions, follow_locks
+from durabletask.engine.open_work import follow_locks
+from durabletask.engine.runtime_state import apply_actions
 from durabletask.grpc.convert import AFTERWARDS
 from durabletask.history import EntityLockRequested
 

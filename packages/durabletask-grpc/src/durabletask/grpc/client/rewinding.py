@@ -17,8 +17,8 @@ import msgspec
 
 from durabletask.actions import CallEntity, CompleteOrchestration, CreateTimer, ScheduleTask
 from durabletask.engine import failure_of
-from durabletask.engine.rewind import open_timers, rewound
-from durabletask.engine.runtime_state import open_activities, open_operations
+from durabletask.engine.open_work import open_activities, open_operations, open_timers
+from durabletask.engine.rewind import rewound
 from durabletask.errors import OrchestrationStateError
 from durabletask.grpc.convert import action_message, add_events, read_text
 from durabletask.grpc.protocol import pb

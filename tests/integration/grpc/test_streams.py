@@ -42,20 +42,6 @@ async def sidecar(options: SidecarOptions, tmp_path: Path) -> AsyncIterator[Side
         yield running
 
 
-@pytest_asyncio.fixture
-async def connect(sidecar: Sidecar) -> AsyncIterator[Connect]:
-    """Makes peers."""
-    peers: list[Peer] = []
-
-    def connected() -> Peer:
-        peers.append(Peer(sidecar.port))
-        return peers[-1]
-
-    yield connected
-    for peer in peers:
-        await peer.close()
-
-
 @pytest.mark.asyncio
 async def test_a_life(connect: Connect) -> None:
     """**turn-atomic** What a worker without limits, capabilities and filters is sent."""

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,11 +15,14 @@ from durabletask.errors import (
     ArgumentTypeError,
     ConfigurationError,
     EntityNotRegisteredError,
+    EntityOperationError,
     InstanceNotFoundError,
     InvalidRequestError,
     NonDeterminismError,
     OrchestrationNotRegisteredError,
     RegistrationError,
+    SerializationError,
+    TaskFailedError,
     WorkerStateError,
 )
 from durabletask.history import TaskCompleted, TimerCreated, TimerFired
@@ -534,6 +538,88 @@ async def test_a_client_is_told_what_is_no_entity_id():
             await tester.signal_entity(ALARM, "ring", signal_time=3)
         with pytest.raises(InvalidRequestError, match="signal_time must lie"):
             await tester.client.signal_entity(ALARM, "ring", signal_time=timedelta.max)
+
+
+@dataclass
+class Deposit:
+    """What a purse is given."""
+
+    amount: int
+
+
+@task.entity
+class Purse(task.DurableEntity):
+    """Some money."""
+
+    def put(self, deposit: Deposit) -> Deposit:
+        total = self.get_state(int, 0) + deposit.amount
+        if total < 0:
+            raise ValueError("the purse is empty")
+        self.set_state(total)
+        return Deposit(total)
+
+    async def count(self) -> int:
+        await asyncio.sleep(0)
+        return self.get_state(int, 0)
+
+
+PURSE = EntityId("purse", "mine")
+
+
+async def test_operations_are_called():
+    """**entity-serial** The answer is what an orchestration would get, after what came before."""
+    async with OrchestrationTester() as tester:
+        tester.add_entity(Purse)
+        await tester.signal_entity(PURSE, "put", Deposit(3))
+        answer = await tester.call_entity(PURSE, "put", Deposit(4), return_type=Deposit)
+        assert answer == Deposit(7)
+        assert await tester.call_entity(PURSE, "put", Deposit(1)) == {"amount": 8}
+        assert await tester.call_entity(PURSE, "count") == 8
+        with pytest.raises(TaskFailedError, match="ValueError: the purse is empty") as told:
+            await tester.call_entity(PURSE, "put", Deposit(-9))
+        assert told.value.is_caused_by(ValueError)
+        assert told.value.details.message == "the purse is empty"
+        with pytest.raises(TaskFailedError, match="'take'") as told:
+            await tester.call_entity(PURSE, "take", 1)
+        assert told.value.is_caused_by(EntityOperationError)
+        assert await tester.call_entity(PURSE, "count", return_type=int) == 8
+
+
+async def test_calls_that_cannot_be_made_are_told():
+    async with OrchestrationTester() as tester:
+        tester.add_entity(Purse)
+        with pytest.raises(ArgumentTypeError, match="call_entity takes an EntityId, not Purse"):
+            await tester.call_entity(Purse, "count")
+        with pytest.raises(InvalidRequestError, match="the name of an operation"):
+            await tester.call_entity(PURSE, " ")
+        with pytest.raises(SerializationError, match="'put'"):
+            await tester.call_entity(PURSE, "put", object())
+        with pytest.raises(SerializationError, match="'count'"):
+            await tester.call_entity(PURSE, "count", return_type=Deposit)
+        with pytest.raises(EntityNotRegisteredError, match="'nobody'"):
+            await tester.call_entity(EntityId("nobody", "n"), "get")
+    async with OrchestrationTester() as tester:
+        with pytest.raises(EntityNotRegisteredError, match="'purse'; registered: none"):
+            await tester.call_entity(PURSE, "count")
+
+
+async def test_a_call_of_a_locked_entity_waits():
+    """**entity-lock** It is answered when the lock is given up, or after its timeout not."""
+
+    @task.orchestration
+    def hold(ctx):
+        with (yield ctx.lock_entities([PURSE])):
+            yield ctx.create_timer(timedelta(days=3))
+
+    async with OrchestrationTester() as tester:
+        tester.add_entity(Purse)
+        tester.add_orchestration(hold)
+        await tester.start(hold)
+        await tester.settle()
+        with pytest.raises(TimeoutError):
+            await tester.call_entity(PURSE, "count", timeout=timedelta(days=1))
+        assert await tester.call_entity(PURSE, "count") == 0
+        assert tester.now == START + timedelta(days=3)
 
 
 async def test_an_entity_without_code_is_told():

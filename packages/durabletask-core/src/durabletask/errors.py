@@ -113,7 +113,7 @@ class OrchestrationFailedError(DurableTaskError):
 
 
 class TaskFailedError(DurableTaskError):
-    """An activity or sub-orchestration failed; ``details`` tells how.
+    """An activity, sub-orchestration or operation failed; ``details`` tells how.
 
     Raised inside the orchestrator at the ``yield`` or ``await`` of the failed task.
     """

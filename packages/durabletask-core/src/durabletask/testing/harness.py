@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from itertools import count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from msgspec import UNSET
 
 from durabletask.client import TaskHubClient
 from durabletask.errors import (
     ConfigurationError,
+    EntityNotRegisteredError,
     InstanceNotFoundError,
     InvalidRequestError,
     NonDeterminismError,
@@ -20,6 +21,7 @@ from durabletask.errors import (
 from durabletask.serialization import DEFAULT_CONVERTER, DataConverter
 from durabletask.task._decorators import definition_of
 from durabletask.testing.activities import Activities, ActivityMock, outcome_of
+from durabletask.testing.calls import EntityCalls
 from durabletask.testing.clock import START_TIME, VirtualClock
 from durabletask.testing.hub import VirtualHub
 from durabletask.worker import TaskHubWorker, WorkerOptions
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from durabletask.state import OrchestrationState
 
 __all__ = ["OrchestrationTester"]
+
+ResultT = TypeVar("ResultT")
 
 _TICK = 2.0**-16
 """Seconds between two looks at the clock, 15 us; in binary, so that differences are exact."""
@@ -89,6 +93,8 @@ class OrchestrationTester:
         options = options or WorkerOptions(max_cached_sessions=0)
         self._worker = _Worker(self._hub, options, data_converter)
         self._client = TaskHubClient(backend=self._hub, data_converter=data_converter)
+        self._calls = EntityCalls(data_converter)
+        self._has_entities = False
         self._entered = False
         self._started = 0
         self._working = False
@@ -138,6 +144,9 @@ class OrchestrationTester:
     def add_entity(self, entity: Callable[..., Any], *, name: str | None = None) -> None:
         """Register an entity, as with ``TaskHubWorker.add_entity``."""
         self._worker.add_entity(entity, name=name)
+        if not self._has_entities:
+            self._worker.add_orchestration(self._calls.orchestrator, name=self._calls.name)
+            self._has_entities = True
 
     def mock_activity(
         self,
@@ -251,6 +260,58 @@ class OrchestrationTester:
         await self._work()
         at = self.now + signal_time if isinstance(signal_time, timedelta) else signal_time
         await self._client.signal_entity(entity_id, operation, input, signal_time=at)
+
+    @overload
+    async def call_entity(
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: Any = None,
+        *,
+        return_type: type[ResultT],
+        timeout: timedelta | float | None = None,
+    ) -> ResultT: ...
+    @overload
+    async def call_entity(
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: Any = None,
+        *,
+        return_type: Any = None,
+        timeout: timedelta | float | None = None,
+    ) -> Any: ...
+    async def call_entity(
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: Any = None,
+        *,
+        return_type: Any = None,
+        timeout: timedelta | float | None = None,
+    ) -> Any:
+        """Have an entity run an operation, as an orchestration would, and wait for the answer.
+
+        Time passes as in :meth:`wait`: if the entity is locked, until it is not.
+
+        Args:
+            input: what the operation gets.
+            return_type: the type to rebuild the answer as; without it, plain JSON data.
+            timeout: virtual time, a timedelta or seconds.
+
+        Raises:
+            TaskFailedError: the operation raised, or there is none of that name.
+            TimeoutError: as :meth:`wait` says. The operation runs all the same, when it can.
+            EntityNotRegisteredError: there is no code for that entity.
+            SerializationError: ``input`` cannot be serialized, or the answer is no ``return_type``.
+            InvalidRequestError, ArgumentTypeError: an argument is unusable.
+        """
+        call = self._calls.add(entity_id, operation, input)
+        if not self._has_entities:
+            raise EntityNotRegisteredError(entity_id.name, [])
+        await self._work()
+        await self._client.schedule_new_orchestration(self._calls.name, instance_id=call)
+        return self._calls.answer(await self.wait(call, timeout=timeout), return_type)
 
     # --- letting things happen -----------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ from durabletask.grpc.client.entities import (
 from durabletask.grpc.client.faults import error_of, intact, reading
 from durabletask.grpc.client.locks import with_unlocks
 from durabletask.grpc.client.outbox import Outbox
+from durabletask.grpc.client.profile import stream_metadata, stream_request
 from durabletask.grpc.client.rewinding import rewind_response
 from durabletask.grpc.client.turns import (
     activity_item,
@@ -44,14 +44,10 @@ from durabletask.grpc.client.turns import (
 )
 from durabletask.grpc.convert import Requests, failure_message, read_events, text_value
 from durabletask.grpc.extensions import (
-    CODE,
     DELAY,
     DRAINING,
     FLUSH,
-    GRACE,
     PARK_REASON,
-    VERSIONS,
-    tell_versions,
 )
 from durabletask.grpc.protocol import pb
 from durabletask.grpc.protocol.batches_pb2 import Packed, WorkItems
@@ -64,7 +60,6 @@ if TYPE_CHECKING:
     from durabletask.grpc.client.connection import Connection, Metadata
     from durabletask.grpc.client.options import GrpcOptions
     from durabletask.history import HistoryEvent
-    from durabletask.versions import VersionRule
 
 __all__ = ["GrpcWorkItemSource"]
 
@@ -107,12 +102,8 @@ class GrpcWorkItemSource(WorkItemSource):
         self._options = options
         self._can_park = can_park
         self._must_unlock = must_unlock
-        self._request = _request_for(profile)
-        self._extra: tuple[tuple[str, str | bytes], ...] = (
-            *_code_of(profile),
-            (GRACE, f"{profile.unregistered_grace:g}"),
-            *_versions_of(profile),
-        )
+        self._request = stream_request(profile)
+        self._extra = stream_metadata(profile)
         self._outbox = Outbox(connection)
         self._batcher = Batcher(connection) if in_batches else None
         self._arrived: list[WorkItem] = []
@@ -521,57 +512,3 @@ def _key(item: WorkItem) -> _Key:
     """
     number = item.task_id if isinstance(item, ActivityWorkItem) else 0
     return item.token.completion, item.instance_id, number
-
-
-def _request_for(profile: WorkerProfile) -> pb.GetWorkItemsRequest:
-    request = pb.GetWorkItemsRequest(
-        maxConcurrentOrchestrationWorkItems=profile.max_orchestrations,
-        maxConcurrentActivityWorkItems=profile.max_activities,
-        maxConcurrentEntityWorkItems=profile.max_orchestrations,
-        capabilities=[pb.WORKER_CAPABILITY_HISTORY_STREAMING],
-    )
-    if not profile.any_name:
-        filters = request.workItemFilters
-        filters.SetInParent()
-        # The protocol can say which versions are taken if they are listed. Of what a service sends
-        # beside them, or because it does not look at filters, the worker abandons what it rejects.
-        rule = _rejecting(profile)
-        versions = [rule.version or ""] if rule is not None and rule.match == "strict" else []
-        filters.orchestrations.extend(
-            pb.OrchestrationFilter(name=name, versions=versions)
-            for name in sorted(profile.orchestrations)
-        )
-        filters.activities.extend(
-            pb.ActivityFilter(name=name) for name in sorted(profile.activities)
-        )
-        filters.entities.extend(pb.EntityFilter(name=name) for name in sorted(profile.entities))
-    return request
-
-
-def _rejecting(profile: WorkerProfile) -> VersionRule | None:
-    """The profile's rule, if it leaves instances to others. What it fails has to arrive."""
-    rule = profile.versions
-    return rule if rule is not None and rule.failure == "reject" else None
-
-
-def _versions_of(profile: WorkerProfile) -> tuple[tuple[str, bytes], ...]:
-    """What servers of ours are told, which then do not send what the worker rejects."""
-    rule = _rejecting(profile)
-    return () if rule is None else ((VERSIONS, tell_versions(rule)),)
-
-
-def _code_of(profile: WorkerProfile) -> tuple[tuple[str, str], ...]:
-    """One fingerprint of all the code of a worker: a change anywhere counts as other code.
-
-    A worker without any is of others, and is behind a sidecar that has this source: the server must
-    not take it for one of ours, which goes by the numbers of requests and remembers its turns.
-    """
-    code = profile.code
-    known = [
-        *sorted(profile.orchestrations.items()),
-        *((f"@{name}", code) for name, code in sorted(profile.entities.items())),
-    ]
-    if not profile.any_name and any(code for _, code in known):
-        text = "\0".join(f"{name}\1{code}" for name, code in known)
-        code = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return ((CODE, code),) if code else ()

@@ -94,7 +94,7 @@ class Desk:
         if stream not in self._streams:
             return  # the desk was closed first
         self._streams.remove(stream)
-        self._recall(stream)
+        self._give_up(stream)
         for delivery in [*self._out.values()]:
             if delivery.stream is not stream:
                 continue
@@ -107,9 +107,11 @@ class Desk:
         for refused in self._refusals.values():
             refused.discard(stream)
         lingering = any(delivery.owner is stream for delivery in self._out.values())
+        # With nothing out that may still come back, all that takes time is the last commit: an
+        # instance may be set aside in it, and that must not be lost because the store is slow.
+        timeout = self._options.linger if lingering else self._options.drain_timeout
         task = asyncio.get_running_loop().create_task(
-            self._drain(stream, self._options.linger if lingering else 0.0),
-            name="durabletask-sidecar-drain",
+            self._drain(stream, timeout), name="durabletask-sidecar-drain"
         )
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
@@ -132,7 +134,6 @@ class Desk:
             await stream.source.drain(timeout)
         finally:
             await asyncio.gather(self._feeds.pop(stream), return_exceptions=True)
-            self._homeless = [one for one in self._homeless if one.owner is not stream]
             for delivery in [*self._out.values()]:
                 if delivery.owner is stream:
                     self._forget(delivery)
@@ -145,7 +146,7 @@ class Desk:
         """Wait for what is out, within the limit, then end every stream."""
         streams, self._streams = self._streams, []
         for stream in streams:
-            self._recall(stream)
+            self._give_up(stream)
         timeout = self._options.drain_timeout
         await asyncio.gather(*(self._drain(stream, timeout) for stream in streams))
         for stream in streams:
@@ -155,6 +156,9 @@ class Desk:
     # --- handing out ---------------------------------------------------------------------------
 
     def _arrived(self, item: WorkItem, stream: WorkStream) -> None:
+        if stream not in self._streams:  # it has left meanwhile, and its source is being drained
+            stream.source.abandon(item)
+            return
         if isinstance(item, OrchestrationWorkItem):
             terminated = result_of_termination(item.events)
             if terminated is not None:  # no user code runs, so no worker is needed
@@ -169,7 +173,7 @@ class Desk:
             owner.put(delivery)
             return
         takers = [stream for stream in self._streams if stream.takes(delivery)]
-        # What belongs to a stream that ends goes back to the backend, which gives it to others.
+        # What belongs to a stream that ends waits for it to leave: the backend has it then.
         if takers and owner.is_open:
             min(takers, key=lambda stream: (stream in refused, stream.load)).put(delivery)
         else:
@@ -244,6 +248,14 @@ class Desk:
             del self._turns[delivery.item.instance_id]
         if delivery.stream is not None:
             delivery.stream.came_back(delivery)
+
+    def _give_up(self, stream: WorkStream) -> None:
+        """What has not been sent of a stream that has left goes back to where it came from."""
+        self._recall(stream)
+        for delivery in self._homeless:
+            if delivery.owner is stream:
+                delivery.source.abandon(delivery.item)
+        self._homeless = [one for one in self._homeless if one.owner is not stream]
 
     def _recall(self, stream: WorkStream) -> None:
         """Send no more on a stream; what waited for it goes back to where it came from."""

@@ -23,7 +23,8 @@ class SidecarOptions:
         ping_interval: a stream that was silent for so long gets a health ping. Workers take 120 s
             of silence for a broken connection.
         linger: after a lost stream its activities may still be completed for so long.
-        drain_timeout: how long closing waits for work that is out.
+        drain_timeout: how long closing waits for work that is out, and a stream that was lost for
+            its last commit.
         poison_after: streams lost with an instance's turn on them, one after the other, after
             which the instance is set aside (rule *failure-poison*).
         max_message_bytes: the largest message taken.

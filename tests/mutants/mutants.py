@@ -37,6 +37,10 @@ SUITES: dict[str, list[str]] = {
     "engine": ["-m", "pytest", "-qx", "tests/unit/engine"],
     "versions": ["-m", "pytest", "-qx", "tests/unit/test_versions.py"],
     "machinery": ["-m", "pytest", "-qx", "tests/unit/store", "tests/unit/worker"],
+    "sidecar": [
+        *("-m", "pytest", "-qx", "tests/integration/grpc/test_streams.py"),
+        *("tests/integration/grpc/test_slow_store.py", "tests/integration/grpc/entities"),
+    ],
     "PostgreSQL": [
         *("-m", "pytest", "-qx", "tests/integration/test_postgres_torture.py"),
         *("-k", "late_request or the_key_of_history"),
@@ -534,6 +538,42 @@ MUTANTS = [
         "row[2] == ARGV[3] and 1 or 0",
         "0",
         ("torture (Redis)",),
+    ),
+    Mutant(
+        "a hand-over counts twice",
+        "grpc/sidecar/desk.py",
+        "        self._forget(delivery)\n        if self._refusals:\n",
+        "        if self._refusals:\n",
+        ("sidecar",),
+    ),
+    Mutant(
+        "a lost stream keeps its turns",
+        "grpc/sidecar/desk.py",
+        "                self._forget(delivery)\n"
+        "                self._strike(delivery, delivery.item)\n",
+        "                pass\n",
+        ("sidecar",),
+    ),
+    Mutant(
+        "deaths are not added up",
+        "grpc/sidecar/desk.py",
+        "strikes = self._strikes.pop(item.instance_id, 0) + 1",
+        "strikes = 1",
+        ("sidecar",),
+    ),
+    Mutant(
+        "the last word of a lost stream is not heard",
+        "grpc/sidecar/desk.py",
+        "self._options.linger if lingering else self._options.drain_timeout",
+        "self._options.linger if lingering else 0.0",
+        ("sidecar",),
+    ),
+    Mutant(
+        "closing waits for lost streams",
+        "grpc/sidecar/desk.py",
+        "        closing = stream not in self._streams\n",
+        "        closing = stream not in self._streams\n        if closing:\n            return\n",
+        ("sidecar",),
     ),
 ]
 """What has to be noticed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from tests.integration.grpc.peer import PATIENCE, Connect, end
+from tests.integration.grpc.peer import PATIENCE, Connect, calling, end
 
 from durabletask.client import TaskHubClient
 from durabletask.grpc import Sidecar, SidecarOptions
@@ -66,6 +66,28 @@ async def test_what_kills_workers_is_set_aside(sidecar: Sidecar, connect: Connec
         item = await healthy.item()
         assert item.orchestratorRequest.instanceId == deadly
         await healthy.answer(item, end())
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("what", ["a turn", "an activity"])
+async def test_closing_does_not_wait_for_the_lost(
+    sidecar: Sidecar, connect: Connect, what: str
+) -> None:
+    """**failure-infra** Workers that stop together with the sidecar are not waited for."""
+    peer = connect()
+    await peer.listen()
+    await peer.start()
+    item = await peer.item()
+    if what == "an activity":
+        await peer.answer(item, calling(1))
+        await peer.item()
+    began = time.monotonic()
+    closing = asyncio.ensure_future(sidecar.stop())
+    await asyncio.sleep(0.1)
+    assert not closing.done(), "what is out is waited for"
+    peer.lose()
+    await closing
+    assert time.monotonic() - began < 5.0
 
 
 @pytest.mark.asyncio

@@ -89,21 +89,24 @@ class Desk:
         """A stream has ended or was lost: its turns, of entities too, go to others at once.
 
         Its activities may still be completed for a while by a worker that only lost its
-        connection; then they go to others too.
+        connection; then they go to others too. While the desk closes there is nowhere to come
+        back to, so nothing of a lost stream is waited for.
         """
-        if stream not in self._streams:
-            return  # the desk was closed first
-        self._streams.remove(stream)
-        self._give_up(stream)
+        closing = stream not in self._streams
+        if not closing:
+            self._streams.remove(stream)
+            self._give_up(stream)
         for delivery in [*self._out.values()]:
             if delivery.stream is not stream:
                 continue
             if not isinstance(delivery.item, ActivityWorkItem):
                 self._forget(delivery)
                 self._strike(delivery, delivery.item)
-            elif delivery.owner is not stream:
+            elif closing or delivery.owner is not stream:
                 self._forget(delivery)
                 delivery.source.abandon(delivery.item)
+        if closing:
+            return
         for refused in self._refusals.values():
             refused.discard(stream)
         lingering = any(delivery.owner is stream for delivery in self._out.values())

@@ -52,6 +52,7 @@ from durabletask.grpc.protocol import pb
 from durabletask.limits import (
     check_instance_id,
     check_payload,
+    check_reason,
     check_text,
     checked_tags,
     is_storable,
@@ -245,6 +246,8 @@ class GrpcBackend(Backend):
 
     async def create_instance(self, request: StartRequest) -> str:
         check_text(request.name, "the name of an orchestration")
+        if request.version:
+            check_text(request.version, "the version of an orchestration")
         if request.tags is not None:
             checked_tags(request.tags)
         limit = self._capabilities.max_payload_bytes
@@ -281,11 +284,13 @@ class GrpcBackend(Backend):
         await self._call("RaiseEvent", request, instance_id=instance_id, again=False)
 
     async def suspend_instance(self, instance_id: str, reason: str | None) -> None:
+        check_reason(reason, "the reason of a suspension", self._capabilities.max_payload_bytes)
         _check_may_exist(instance_id)
         request = pb.SuspendRequest(instanceId=instance_id, reason=text_value(reason))
         await self._call("SuspendInstance", request, instance_id=instance_id)
 
     async def resume_instance(self, instance_id: str, reason: str | None) -> None:
+        check_reason(reason, "the reason of a resumption", self._capabilities.max_payload_bytes)
         _check_may_exist(instance_id)
         request = pb.ResumeRequest(instanceId=instance_id, reason=text_value(reason))
         await self._call("ResumeInstance", request, instance_id=instance_id)
@@ -427,6 +432,7 @@ class GrpcBackend(Backend):
         return str(answer.instanceId)
 
     async def rewind_instance(self, instance_id: str, reason: str | None) -> None:
+        check_reason(reason, "the reason of a rewind", self._capabilities.max_payload_bytes)
         request = pb.RewindInstanceRequest(instanceId=instance_id, reason=text_value(reason))
         await self._call("RewindInstance", request, instance_id=instance_id, again=False)
 

@@ -22,7 +22,7 @@ from durabletask.testing.conformance.backend.driver import Body, Gate, HubDriver
 from durabletask.testing.conformance.backend.fixtures import BackendFixtures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 __all__ = ["SizeSuite"]
 
@@ -253,6 +253,26 @@ class SizeSuite(BackendFixtures):
             assert await hub.client.get_orchestration_state("never") is None
         if hub.backend.capabilities.query:
             assert len((await hub.client.query_orchestrations()).items) == 1
+
+    async def test_words_that_no_history_holds(self, hub: HubDriver) -> None:
+        """**size** The reasons of operators, and versions: refused before anything is written."""
+        client, broken = hub.client, "a\ud800b"
+        instance_id = await hub.start(hearing)
+        say: list[Callable[..., Awaitable[None]]] = [
+            client.suspend_orchestration,
+            client.resume_orchestration,
+        ]
+        if hub.backend.capabilities.rewind:
+            say.append(client.rewind_orchestration)
+        for call in say:
+            with pytest.raises(InvalidRequestError, match=r"the reason of .* not valid Unicode"):
+                await call(instance_id, reason=broken)
+        with pytest.raises(InvalidRequestError, match=r"version .* not valid Unicode"):
+            await client.schedule_new_orchestration(hearing, version=broken)
+        assert (await hub.state(instance_id)).runtime_status is OrchestrationStatus.PENDING
+        await hub.work(hearing)
+        await client.raise_event(instance_id, "say", "whole")
+        assert await hub.result(instance_id) == "whole"
 
     @pytest.mark.parametrize("bad", BAD_IDS)
     async def test_ids_that_none_can_have_are_not_found(self, hub: HubDriver, bad: str) -> None:

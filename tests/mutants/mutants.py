@@ -46,10 +46,7 @@ SUITES: dict[str, list[str]] = {
         *("-k", "late_request or the_key_of_history"),
     ],
     "Redis": ["-m", "pytest", "-qx", "tests/redis/test_barriers.py", "-k", "the_scripts_hold"],
-    "Redis failover": [
-        *("-m", "pytest", "-qx", "tests/redis/test_failover.py"),
-        *("-k", "test_failover_to_a_replica_that_lagged"),
-    ],
+    "Redis losses": ["-m", "pytest", "-qx", "tests/redis/test_losses.py"],
     "torture (PostgreSQL)": _torture("postgresql://", "late,swallow"),
     "torture (Redis)": _torture("redis://", "late,swallow"),
 }
@@ -517,7 +514,7 @@ MUTANTS = [
         "redis/lua/commit.lua",
         "if tip.turns ~= sequence then",
         "if false then",
-        ("Redis failover",),
+        ("Redis losses",),
         also=("if standing[2] ~= acknowledged then", "if false then"),
     ),
     Mutant(

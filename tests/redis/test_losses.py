@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +66,27 @@ async def test_a_lane_with_nothing_to_commit_notices(
     with caplog.at_level(logging.ERROR), pytest.raises(LaneFencedError, match=LOST):
         await poll(lane)
     assert LOST in caplog.text
+
+
+async def test_a_lane_that_goes_on_notices(
+    server: RedisServer, store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """**turn-single** The turn after a lost one is refused: no history has a gap."""
+    lane = await LaneDriver.open(store)
+    await lane.run("a")
+    await lane.commit(turns=[turn("a", 1, update=None)])
+    size = server.log.stat().st_size
+    await lane.commit(turns=[turn("a", 2, update=None)])
+    server.forget(size)
+    while True:  # until the new server answers: the lane itself has not heard of it
+        with suppress(BackendUnavailableError):
+            assert len(await lane.history("a")) == 2
+            break
+    more = [message("a", "more")]
+    with caplog.at_level(logging.ERROR), pytest.raises(LaneFencedError, match=LOST):
+        await lane.commit(turns=[turn("a", 3, update=None)], messages=more)
+    assert LOST in caplog.text
+    assert len(await lane.history("a")) == 2, "something came after a lost turn"
 
 
 async def test_a_lane_that_was_given_work_notices(

@@ -52,10 +52,8 @@ async def poll(lane: LaneDriver) -> Work:
             await asyncio.sleep(0.02)
 
 
-async def test_a_lane_with_nothing_to_commit_notices(
-    server: RedisServer, store: RedisStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    """**turn-single** A turn is lost, and its activity would be waited for without end."""
+async def lane_without_its_last_turn(server: RedisServer, store: RedisStore) -> LaneDriver:
+    """A lane whose second turn was acknowledged and is lost; it has not heard of that."""
     lane = await LaneDriver.open(store)
     await lane.run("a")
     await lane.commit(turns=[turn("a", 1, update=None)])
@@ -63,6 +61,14 @@ async def test_a_lane_with_nothing_to_commit_notices(
     await lane.commit(turns=[turn("a", 2, update=None)])
     await lane.poll()
     server.forget(size)
+    return lane
+
+
+async def test_a_lane_with_nothing_to_commit_notices(
+    server: RedisServer, store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """**turn-single** A turn is lost, and its activity would be waited for without end."""
+    lane = await lane_without_its_last_turn(server, store)
     with caplog.at_level(logging.ERROR), pytest.raises(LaneFencedError, match=LOST):
         await poll(lane)
     assert LOST in caplog.text
@@ -72,13 +78,8 @@ async def test_a_lane_that_goes_on_notices(
     server: RedisServer, store: RedisStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     """**turn-single** The turn after a lost one is refused: no history has a gap."""
-    lane = await LaneDriver.open(store)
-    await lane.run("a")
-    await lane.commit(turns=[turn("a", 1, update=None)])
-    size = server.log.stat().st_size
-    await lane.commit(turns=[turn("a", 2, update=None)])
-    server.forget(size)
-    while True:  # until the new server answers: the lane itself has not heard of it
+    lane = await lane_without_its_last_turn(server, store)
+    while True:  # until the new server answers
         with suppress(BackendUnavailableError):
             assert len(await lane.history("a")) == 2
             break

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from tests.integration.grpc.peer import PATIENCE, Connect, calling, end
+from tests.integration.grpc.peer import Connect, calling, end
 
 from durabletask.client import TaskHubClient
 from durabletask.grpc import Sidecar, SidecarOptions
 from durabletask.store.backend import StoreBackend
 from durabletask.stores.memory import MemoryStore
+from durabletask.testing.conformance.backend.driver import eventually
 from durabletask.testing.conformance.backend.outage import FragileStore
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ async def test_what_kills_workers_is_set_aside(sidecar: Sidecar, connect: Connec
         await victim.item()
         victim.lose()
     async with TaskHubClient(sidecar.url) as client:
-        async with asyncio.timeout(PATIENCE):
-            while (state := await client.get_orchestration_state(deadly)) is not None:
-                if state.parked_reason is not None:
-                    break
-                await asyncio.sleep(0.02)
-        assert state is not None and "2 workers were lost" in (state.parked_reason or "")
+
+        async def reason() -> str | None:
+            state = await client.get_orchestration_state(deadly)
+            return None if state is None else state.parked_reason
+
+        assert "2 workers were lost" in await eventually(reason, "it is set aside")
         idle, healthy = connect(), connect()
         await idle.listen()
         assert await idle.rests()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
-
-from tests.integration.grpc.peer import PATIENCE, Peer
 
 from durabletask.grpc.protocol import pb
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from tests.integration.grpc.peer import Peer
 
 CART = "@cart@ada"
 
@@ -26,15 +23,6 @@ async def entity(peer: Peer, entity: str = CART, *, include_state: bool = True) 
     request = pb.GetEntityRequest(instanceId=entity, includeState=include_state)
     answer = await peer.call("GetEntity", request)
     return answer.entity if answer.exists else None
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Ask until it is so."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 def done(text: str = "") -> pb.OperationResult:

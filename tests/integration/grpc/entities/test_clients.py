@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 from tests.integration.grpc.entities.asking import (
     done,
     entity,
-    eventually,
     names,
     settle,
     signal,
@@ -17,6 +17,7 @@ from tests.integration.grpc.entities.asking import (
 from tests.integration.grpc.peer import PATIENCE, Connect, Peer
 
 from durabletask.grpc.protocol import pb
+from durabletask.testing.conformance.backend.driver import eventually
 
 
 @pytest.mark.asyncio
@@ -29,7 +30,7 @@ async def test_what_clients_see(connect: Connect) -> None:
         await signal(peer, "add", entity_id)
         await settle(peer, await peer.item(), done(), state=f'"{entity_id}"')
     for entity_id in ids:
-        await eventually(lambda entity_id=entity_id: exists(peer, entity_id))  # type: ignore[misc]
+        await eventually(partial(exists, peer, entity_id), f"{entity_id} is there")
     bare = await entity(peer, "@cart@a", include_state=False)
     assert not bare.HasField("serializedState")
     for prefix, found in (
@@ -124,4 +125,4 @@ async def test_cleaning(connect: Connect) -> None:
         removed += answer.emptyEntitiesRemoved
         return removed == 1
 
-    await eventually(is_removed)
+    await eventually(is_removed, "it is removed")

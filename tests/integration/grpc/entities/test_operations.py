@@ -14,7 +14,6 @@ from tests.integration.grpc.entities.asking import (
     calling,
     done,
     entity,
-    eventually,
     failed,
     has_state,
     message,
@@ -25,6 +24,7 @@ from tests.integration.grpc.entities.asking import (
 from tests.integration.grpc.peer import Connect, end, kinds
 
 from durabletask.grpc.protocol import pb
+from durabletask.testing.conformance.backend.driver import eventually
 
 if TYPE_CHECKING:
     from durabletask.grpc import Sidecar
@@ -156,7 +156,7 @@ async def test_a_worker_that_does_one_thing_at_a_time(connect: Connect) -> None:
     again = await peer.item()
     assert again.entityRequest == rest.entityRequest
     await settle(peer, again, done(), done(), state="3")
-    await eventually(lambda: has_state(peer, "3"))
+    await eventually(lambda: has_state(peer, "3"), "the entity has its state")
 
 
 @pytest.mark.asyncio
@@ -180,7 +180,7 @@ async def test_a_worker_that_cannot(connect: Connect, how: str) -> None:
     assert again.entityRequest == item.entityRequest
     assert again.entityRequest.operations[0].input.value == "5"
     await settle(peer, again, done(), state="5")
-    await eventually(lambda: has_state(peer, "5"))
+    await eventually(lambda: has_state(peer, "5"), "the entity has its state")
 
 
 @pytest.mark.asyncio
@@ -196,7 +196,7 @@ async def test_a_worker_that_is_lost(connect: Connect) -> None:
     assert names(again) == ["add"]
     await settle(other, item, done(), state="late")
     await settle(other, again, done(), state="1")
-    await eventually(lambda: has_state(other, "1"))
+    await eventually(lambda: has_state(other, "1"), "the entity has its state")
 
 
 @pytest.mark.asyncio
@@ -300,4 +300,4 @@ async def test_tags_that_cannot_be_read(connect: Connect) -> None:
         await settle(peer, item, done(), metadata={"x-durabletask-tags-bin": b"[" * 20_000})
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     await settle(peer, item, done(), state="1")
-    await eventually(lambda: has_state(peer, "1"))
+    await eventually(lambda: has_state(peer, "1"), "the entity has its state")

@@ -8,7 +8,6 @@ import pytest
 from tests.integration.grpc.entities.asking import (
     CART,
     done,
-    eventually,
     has_state,
     settle,
 )
@@ -19,6 +18,7 @@ from durabletask.client import TaskHubClient
 from durabletask.entities import EntityId, EntityQuery
 from durabletask.errors import InvalidRequestError
 from durabletask.state import OrchestrationStatus
+from durabletask.testing.conformance.backend.driver import eventually
 from durabletask.worker import TaskHubWorker
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def test_a_name_that_no_worker_knows(sidecar: Sidecar, connect: Connect) -
         item = await peer.item()
         assert item.entityRequest.instanceId == CART
         await settle(peer, item, done(), state="1")
-        await eventually(lambda: has_state(peer, "1"))
+        await eventually(lambda: has_state(peer, "1"), "the entity has its state")
         state = await client.wait_for_orchestration_completion(
             await client.schedule_new_orchestration(launching, input=[]), timeout=PATIENCE
         )

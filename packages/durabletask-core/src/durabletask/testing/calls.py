@@ -28,7 +28,7 @@ class _Call(NamedTuple):
 
 
 class EntityCalls:
-    """The calls of one test. Inputs stay in this process, so they are serialized but once.
+    """The calls of one test. Inputs stay in this process, so they are serialized as they came.
 
     Attributes:
         name: by which :meth:`orchestrator` is to be registered.
